@@ -1,0 +1,33 @@
+// Sleeping on a word in shared memory.
+//
+// The words of the wake-up protocols are 64-bit counters; the futex is their low half. (std::atomic
+// ::wait and kj's futex are process-private and will not do.) A sleeper always listens to a second
+// word too, private to its process, by which it can be interrupted: futex_waitv, Linux 5.16. Works
+// on read-only mappings.
+#pragma once
+
+#include "base/atomic.hpp"
+#include "shmbus/types.hpp"
+
+namespace shmbus::base {
+
+enum class Woken : std::uint8_t {
+    look,        // woken, or the word had moved on already: look again
+    timed_out,   // the deadline passed
+    interrupted, // a signal handler ran, or the interrupt word is set
+};
+
+/// @throws Error(unsupported) on a kernel without futex_waitv
+void require_futex_waitv();
+
+/// Sleeps while `word` is `seen` and `interrupt` is 0.
+Woken futex_wait(const Word64& word, std::uint64_t seen, const Word32& interrupt,
+                 Deadline deadline) noexcept;
+
+/// Wakes all processes that sleep on `word`.
+void futex_wake_all(const Word64& word) noexcept;
+
+/// Wakes the threads of this process that sleep with this interrupt word. Async-signal-safe.
+void futex_wake_private(const Word32& word) noexcept;
+
+} // namespace shmbus::base

@@ -1,0 +1,51 @@
+#include "base/peer.hpp"
+
+#include "base/system_error.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+namespace shmbus::base {
+
+namespace {
+
+std::vector<gid_t> supplementary_groups(const Fd& socket) {
+    std::vector<gid_t> groups(32);
+    for (;;) {
+        auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+        if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) == 0) {
+            groups.resize(size / sizeof(gid_t));
+            return groups;
+        }
+        if (errno != ERANGE) throw_system("asking for the groups of a peer");
+        groups.resize(size / sizeof(gid_t)); // what it needs
+    }
+}
+
+} // namespace
+
+Peer peer_of(const Fd& socket) {
+    ucred credentials{};
+    socklen_t size = sizeof credentials;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0)
+        throw_system("asking who a peer is");
+    Peer peer{.pid = credentials.pid, .uid = credentials.uid, .groups = {credentials.gid}};
+    const auto more = supplementary_groups(socket);
+    peer.groups.insert(peer.groups.end(), more.begin(), more.end());
+    return peer;
+}
+
+std::string command_of(pid_t pid) {
+    const std::string path = "/proc/" + std::to_string(pid) + "/comm";
+    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    char text[16];
+    const ssize_t size = file ? ::read(file.get(), text, sizeof text) : -1;
+    std::string command(text, size > 0 ? static_cast<std::size_t>(size) : 0);
+    while (!command.empty() && command.back() == '\n') command.pop_back();
+    for (char& c : command)
+        if (c < ' ' || c > '~') c = '?'; // goes to terminals and logs
+    return command.empty() ? "?" : command;
+}
+
+} // namespace shmbus::base

@@ -1,0 +1,53 @@
+#include "base/socket_path.hpp"
+
+#include "shmbus/error.hpp"
+
+#include <cstdlib>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace shmbus::base {
+
+namespace {
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? "" : value;
+}
+
+std::string user_socket() {
+    const std::string directory = environment("XDG_RUNTIME_DIR");
+    if (directory.empty())
+        throw Error(Errc::bad_argument,
+                    "no socket for the user bus: XDG_RUNTIME_DIR is not set; set it, set "
+                    "SHMBUS_SOCKET, or give --socket PATH");
+    return directory + "/shmbus.sock";
+}
+
+std::string by_rule(const std::string& given, BusScope scope) {
+    if (!given.empty()) return given;
+    if (const auto path = environment("SHMBUS_SOCKET"); !path.empty()) return path;
+    const bool system = scope == BusScope::automatic ? ::geteuid() == 0 : scope == BusScope::system;
+    return system ? system_socket : user_socket();
+}
+
+} // namespace
+
+std::string find_socket_path(const std::string& given, BusScope scope) {
+    auto path = by_rule(given, scope);
+    check_socket_path(path);
+    return path;
+}
+
+void check_socket_path(const std::string& path) {
+    constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
+    if (path.empty()) throw Error(Errc::bad_argument, "the path of a socket cannot be empty");
+    if (path.size() > longest)
+        throw Error(Errc::bad_argument, "the path of a socket has at most " +
+                                            std::to_string(longest) + " bytes, not " +
+                                            std::to_string(path.size()) + ": " + path);
+    if (path.find('\0') != std::string::npos)
+        throw Error(Errc::bad_argument, "the path of a socket cannot contain a null byte");
+}
+
+} // namespace shmbus::base

@@ -1,0 +1,62 @@
+#include "client/attachment.hpp"
+
+#include "base/futex.hpp"
+#include "base/memfd.hpp"
+#include "shmbus/error.hpp"
+
+namespace shmbus::client {
+
+namespace {
+
+base::Mapping map_checked(const base::Fd& fd, const std::string& what, std::uint64_t size,
+                          base::Access access, std::uint64_t populate) {
+    if (base::sealed_size(fd, what) != size)
+        throw Error(Errc::damaged, what + ": size does not follow from its parameters");
+    return {fd, access, size, populate};
+}
+
+} // namespace
+
+Attachment::Attachment(std::shared_ptr<control::Session> session, control::Lease lease, Role role)
+    : session_(std::move(session)), lease_(std::move(lease)) {
+    // Until the constructor is through, nobody else gives the lease back.
+    struct Giveback {
+        std::function<void()>& release;
+        bool armed = true;
+        ~Giveback() {
+            if (armed) release();
+        }
+    } giveback{lease_.release};
+    base::require_futex_waitv();
+    const auto& parameters = lease_.parameters;
+    if (const auto problem = layout::problem_with(parameters); !problem.empty())
+        throw Error(Errc::damaged, "topic " + lease_.topic + ": " + problem);
+    const auto geometry = layout::geometry_of(parameters);
+    const auto readers_bytes = layout::readers_geometry_of(parameters).total_bytes;
+    const bool publishes = role == Role::publisher;
+    const auto writable = base::Access::read_write;
+    const auto readable = base::Access::read_only;
+    ring_ = map_checked(lease_.ring, "ring of topic " + lease_.topic, geometry.total_bytes,
+                        publishes ? writable : readable, geometry.slots_end);
+    readers_ = map_checked(lease_.readers, "readers object of topic " + lease_.topic, readers_bytes,
+                           publishes ? readable : writable, 0);
+    ring::check_ring(ring_.bytes(), parameters, lease_.uuid);
+    ring::check_readers(readers_.bytes(), parameters, lease_.uuid);
+    lease_.ring = {};
+    lease_.readers = {};
+    topic_ = {ring::RingView(ring_.bytes(), parameters),
+              ring::ReadersView(readers_.bytes(), parameters)};
+    if (lease_.entry >= (publishes ? parameters.max_publishers : parameters.max_readers))
+        throw Error(Errc::damaged, "topic " + lease_.topic + ": no such entry");
+    giveback.armed = false;
+}
+
+Attachment::~Attachment() {
+    // Unmap first: the daemon may give the entry to somebody else as soon as it hears of this.
+    topic_ = {};
+    ring_ = {};
+    readers_ = {};
+    lease_.release();
+}
+
+} // namespace shmbus::client

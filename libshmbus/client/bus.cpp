@@ -1,0 +1,90 @@
+// The bus: a session, and what is made with it.
+#include "shmbus/bus.hpp"
+
+#include "base/socket_path.hpp"
+#include "client/open.hpp"
+#include "client/sender.hpp"
+#include "control/session.hpp"
+
+namespace shmbus {
+
+namespace {
+
+void check_name(std::string_view topic) {
+    // The daemon checks too; here it saves the round trip and a message that is too large.
+    if (!is_valid_name(topic))
+        throw Error(Errc::bad_argument,
+                    "a topic's name begins with a letter or digit and goes on with letters, digits, "
+                    "'.', '_' and '-', at most 128 in all; this is none: '" +
+                        std::string(topic.substr(0, max_name_bytes)) + "'");
+}
+
+base::BusScope scope_of(BusOptions::Scope scope) noexcept {
+    switch (scope) {
+    case BusOptions::Scope::user:
+        return base::BusScope::user;
+    case BusOptions::Scope::system:
+        return base::BusScope::system;
+    case BusOptions::Scope::automatic:
+        break;
+    }
+    return base::BusScope::automatic;
+}
+
+} // namespace
+
+std::string socket_path(const BusOptions& options) {
+    return base::find_socket_path(options.socket, scope_of(options.scope));
+}
+
+Bus::Bus(const BusOptions& options)
+    : session_(control::Session::connect(socket_path(options), options.request_timeout)) {}
+Bus::Bus(Bus&&) noexcept = default;
+Bus& Bus::operator=(Bus&&) noexcept = default;
+Bus::~Bus() = default;
+
+Publisher Bus::publisher(std::string_view topic, const PublisherOptions& options) {
+    check_name(topic);
+    return Publisher(client::make_sender(session_, topic, options));
+}
+
+Subscription Bus::subscribe(std::string_view topic, const SubscribeOptions& options) {
+    check_name(topic);
+    return Subscription(client::make_receiver(session_, topic, options));
+}
+
+void Bus::create_topic(std::string_view name, const TopicOptions& options) {
+    check_name(name);
+    session_->create_topic(name, options, false);
+}
+
+bool Bus::create_topic_if_missing(std::string_view name, const TopicOptions& options) {
+    check_name(name);
+    return session_->create_topic(name, options, true);
+}
+
+TopicInfo Bus::topic(std::string_view name) {
+    check_name(name);
+    return session_->describe_topic(name);
+}
+
+std::vector<TopicInfo> Bus::topics() { return session_->list_topics(); }
+
+void Bus::remove_topic(std::string_view name, bool force) {
+    check_name(name);
+    session_->remove_topic(name, force);
+}
+
+bool Bus::drain_topic(std::string_view name, Deadline deadline) {
+    check_name(name);
+    return session_->drain_topic(name, false, deadline);
+}
+
+void Bus::undrain_topic(std::string_view name) {
+    check_name(name);
+    session_->drain_topic(name, true, Deadline::now());
+}
+
+const std::string& Bus::socket() const noexcept { return session_->socket(); }
+
+} // namespace shmbus

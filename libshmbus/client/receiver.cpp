@@ -1,0 +1,131 @@
+#include "client/receiver.hpp"
+
+#include "base/hash.hpp"
+#include "client/open.hpp"
+#include "shmbus/error.hpp"
+
+#include <bit>
+#include <thread>
+
+namespace shmbus::client {
+
+namespace {
+
+ring::Filter filter_of(const SubscribeOptions& options) {
+    ring::Filter filter{options.types, options.key, 0};
+    if (options.key) filter.key_hash = base::key_hash(*options.key);
+    return filter;
+}
+
+bool one_core() noexcept {
+    static const bool one = std::thread::hardware_concurrency() == 1;
+    return one;
+}
+
+} // namespace
+
+Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lease,
+                   const SubscribeOptions& options)
+    : attachment_(std::move(session), std::move(lease), Role::subscriber),
+      reader_(attachment_.topic(), attachment_.lease().entry, attachment_.lease().token,
+              options.lossy, filter_of(options)),
+      auto_acknowledge_(options.auto_acknowledge),
+      spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin) {
+    const std::size_t each = reader_.ring().inline_capacity();
+    buffers_.resize(each * held_.size());
+    for (std::uint32_t i = 0; i < held_.size(); ++i) {
+        held_[i].receiver = this;
+        held_[i].place.cell = i;
+        held_[i].place.buffer = buffers_.data() + i * each;
+    }
+    reader_.join(options.start);
+}
+
+Receiver::Look Receiver::look(Received& received) noexcept {
+    auto& held = held_[static_cast<std::size_t>(std::countr_zero(free_))];
+    switch (reader_.look(held.place)) {
+    case ring::Reader::Look::event:
+        free_ &= free_ - 1;
+        received = Event(&held);
+        return Look::found;
+    case ring::Reader::Look::gap:
+        received = reader_.gap();
+        return Look::found;
+    case ring::Reader::Look::closed:
+        received = Nothing::closed;
+        return Look::found;
+    case ring::Reader::Look::skipped:
+        return Look::skipped;
+    case ring::Reader::Look::nothing:
+        break;
+    }
+    return Look::nothing;
+}
+
+Received Receiver::receive(Deadline deadline) noexcept {
+    if (auto_acknowledge_) reader_.acknowledge(reader_.position() - 1);
+    if (free_ == 0) return Nothing::too_many_held;
+    Received received = Nothing::timed_out;
+    Look found = look(received);
+    // Whatever the deadline, what is there now is looked at: a filter may leave out any number.
+    for (const Sequence head = reader_.head();
+         found == Look::skipped && (reader_.position() <= head || !deadline.passed());)
+        found = look(received);
+    if (found == Look::found || deadline.passed()) return received;
+    if (spin_ > spin_.zero() && spin(deadline, received)) return received;
+    return park(deadline);
+}
+
+bool Receiver::spin(Deadline deadline, Received& received) noexcept {
+    constexpr int looks_per_clock = 64; // a look costs about a nanosecond, the clock twenty
+    const Deadline until = std::min(deadline.when(), Deadline(spin_).when());
+    do {
+        for (int i = 0; i < looks_per_clock; ++i)
+            if (look(received) == Look::found) return true;
+    } while (!until.passed());
+    return false;
+}
+
+Received Receiver::park(Deadline deadline) noexcept {
+    Received received = Nothing::timed_out;
+    for (;;) {
+        const std::uint64_t armed_at = reader_.arm();
+        const Look found = look(received);
+        if (found == Look::found) return received;
+        if (found == Look::skipped) { // there may be more behind it: do not sleep on it
+            if (deadline.passed()) return Nothing::timed_out;
+            continue;
+        }
+        switch (reader_.sleep(armed_at, deadline)) {
+        case base::Woken::timed_out:
+            return Nothing::timed_out;
+        case base::Woken::interrupted:
+            return Nothing::interrupted;
+        case base::Woken::look:
+            break;
+        }
+    }
+}
+
+Released Receiver::release(HeldEvent* held) noexcept {
+    const auto released = reader_.release(held->place);
+    free_ |= std::uint64_t{1} << held->place.cell;
+    if (orphaned_ && ~free_ == 0) delete this;
+    return released;
+}
+
+void Receiver::orphan() noexcept {
+    orphaned_ = true;
+    reader_.leave(); // whoever still holds an event holds up nobody
+    if (~free_ == 0) delete this;
+}
+
+Receiver* make_receiver(std::shared_ptr<control::Session> session, std::string_view topic,
+                        const SubscribeOptions& options) {
+    if (options.key && options.key->size() > max_key_bytes)
+        throw Error(Errc::bad_argument, "a key has at most 255 bytes");
+    auto lease = session->open_subscriber(topic);
+    return new Receiver(std::move(session), std::move(lease), options);
+}
+
+} // namespace shmbus::client

@@ -1,0 +1,57 @@
+// The body of Subscription: places for outstanding events, spinning and sleeping.
+#pragma once
+
+#include "client/attachment.hpp"
+#include "ring/reader.hpp"
+#include "shmbus/subscription.hpp"
+
+#include <array>
+#include <vector>
+
+namespace shmbus::client {
+
+class Receiver;
+
+/// What an Event points to.
+struct HeldEvent {
+    Receiver* receiver = nullptr;
+    ring::Place place;
+};
+
+/// Destroys itself when the Subscription and all Events are gone.
+class Receiver {
+  public:
+    Receiver(std::shared_ptr<control::Session> session, control::Lease lease,
+             const SubscribeOptions& options);
+
+    Received receive(Deadline deadline) noexcept;
+    void acknowledge(Sequence s) noexcept { reader_.acknowledge(s); }
+    void interrupt() noexcept { reader_.interrupt(); }
+    Released release(HeldEvent* held) noexcept;
+    /// The Subscription is gone.
+    void orphan() noexcept;
+
+    [[nodiscard]] const std::string& topic() const noexcept { return attachment_.lease().topic; }
+    [[nodiscard]] const ring::Reader& reader() const noexcept { return reader_; }
+
+  private:
+    ~Receiver() = default;
+    enum class Look : std::uint8_t { found, nothing, skipped };
+    /// One look; if `found`, `received` says what.
+    Look look(Received& received) noexcept;
+    /// Whether it found something.
+    bool spin(Deadline deadline, Received& received) noexcept;
+    Received park(Deadline deadline) noexcept;
+
+    Attachment attachment_;
+    ring::Reader reader_;
+    bool auto_acknowledge_;
+    std::chrono::nanoseconds spin_;
+    bool orphaned_ = false;
+    std::uint64_t free_ = ~std::uint64_t{0}; // bit i: held_[i] is free
+    std::array<HeldEvent, layout::hold_cells> held_;
+    std::vector<std::byte> buffers_;
+    static_assert(layout::hold_cells == 64, "free_ has a bit for each");
+};
+
+} // namespace shmbus::client

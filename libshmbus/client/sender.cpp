@@ -1,0 +1,173 @@
+#include "client/sender.hpp"
+
+#include "base/clock.hpp"
+#include "base/hash.hpp"
+#include "client/open.hpp"
+
+#include <cstring>
+
+namespace shmbus::client {
+
+namespace {
+
+constexpr std::size_t round_up(std::size_t bytes, std::size_t to) noexcept {
+    return (bytes + to - 1) / to * to;
+}
+
+bool within_limits(const Attributes& attributes) noexcept {
+    if (attributes.key.size() > max_key_bytes) return false;
+    if (attributes.cause && !is_valid_name(attributes.cause->topic)) return false;
+    std::size_t headers = 0;
+    for (const auto& header : attributes.headers) {
+        if (header.name.size() > max_headers_bytes || header.value.size() > max_headers_bytes)
+            return false;
+        headers += layout::header_field_bytes + header.name.size() + header.value.size();
+        if (headers > max_headers_bytes) return false;
+    }
+    return true;
+}
+
+} // namespace
+
+Sender::Sender(std::shared_ptr<control::Session> session, control::Lease lease,
+               const PublisherOptions& options)
+    : attachment_(std::move(session), std::move(lease), Role::publisher),
+      writer_(attachment_.topic(), attachment_.lease().entry), timeout_(options.timeout) {}
+
+std::uint64_t Sender::max_event() const noexcept { return writer_.ring().parameters().max_event; }
+
+Deadline Sender::default_deadline() const noexcept {
+    return timeout_ == std::chrono::nanoseconds::max() ? Deadline::never() : Deadline(timeout_);
+}
+
+bool Sender::encode(const Attributes& attributes, layout::EventHeader& header) noexcept {
+    header = {};
+    header.chunk = layout::no_chunk;
+    header.type = attributes.type;
+    header.publisher = id();
+    header.event_id = attributes.id;
+    header.correlation = attributes.correlation.bytes;
+    if (!attributes.correlation.empty()) header.flags |= layout::flag_correlation;
+    const bool traced = attributes.parent_id != std::array<std::uint8_t, 8>{};
+    if (attributes.key.empty() && !attributes.cause && !traced && attributes.headers.empty())
+        return true;
+
+    if (!within_limits(attributes)) return false;
+    layout::ExtensionWriter extension(extension_.data());
+    if (!attributes.key.empty()) {
+        header.flags |= layout::flag_key;
+        header.key_hash = base::key_hash(attributes.key);
+        extension.key(attributes.key);
+    }
+    if (attributes.cause) extension.cause({attributes.cause->sequence, attributes.cause->topic});
+    if (traced) extension.parent({attributes.parent_id, attributes.trace_flags});
+    for (const auto& field : attributes.headers) extension.header({field.name, field.value});
+    header.extension = extension.size();
+    return true;
+}
+
+std::span<std::byte> Sender::payload_of(const layout::EventHeader& header) const noexcept {
+    return writer_.ring().chunk(header.chunk).subspan(round_up(header.extension, base::cache_line));
+}
+
+PublishOutcome Sender::take_chunk(layout::EventHeader& header, std::size_t size,
+                                  Deadline deadline) noexcept {
+    const std::uint64_t needed = round_up(header.extension, base::cache_line) + size;
+    const auto& geometry = writer_.ring().geometry();
+    if (size > max_event() || geometry.class_count == 0 ||
+        needed > geometry.classes[geometry.class_count - 1].bytes)
+        return PublishOutcome::too_large;
+    const auto outcome = writer_.take_chunk(needed, deadline, header.chunk);
+    if (outcome == PublishOutcome::published)
+        std::memcpy(writer_.ring().chunk(header.chunk).data(), extension_.data(), header.extension);
+    return outcome;
+}
+
+PublishResult Sender::publish(Bytes payload, const Attributes& attributes,
+                              Deadline deadline) noexcept {
+    layout::EventHeader header;
+    if (!encode(attributes, header)) return {PublishOutcome::bad_attributes};
+    if (payload.size() > max_event()) return {PublishOutcome::too_large};
+    header.length = static_cast<std::uint32_t>(payload.size());
+    if (round_up(header.extension, 8) + payload.size() > writer_.ring().inline_capacity())
+        return publish_copied(header, payload, deadline);
+    header.time_ns = base::wall_ns();
+    PublishResult result;
+    result.outcome = writer_.publish({header, extension_.data(), payload.data()}, deadline,
+                                     result.sequence);
+    if (!result) result.sequence = 0;
+    return result;
+}
+
+/// Through a chunk. A claim that was revoked may cost the chunk; the payload is still here.
+PublishResult Sender::publish_copied(layout::EventHeader header, Bytes payload,
+                                     Deadline deadline) noexcept {
+    for (;;) {
+        if (const auto outcome = take_chunk(header, payload.size(), deadline);
+            outcome != PublishOutcome::published)
+            return {outcome};
+        std::memcpy(payload_of(header).data(), payload.data(), payload.size());
+        header.time_ns = base::wall_ns();
+        PublishResult result;
+        result.outcome = writer_.publish({header}, deadline, result.sequence);
+        if (result) return result;
+        if (result.outcome == PublishOutcome::revoked) continue;
+        writer_.give_back(header.chunk);
+        return {result.outcome};
+    }
+}
+
+Loan Sender::loan(std::size_t size, const Attributes& attributes, Deadline deadline) noexcept {
+    Loan loan;
+    layout::EventHeader header;
+    if (!encode(attributes, header)) {
+        loan.outcome_ = PublishOutcome::bad_attributes;
+        return loan;
+    }
+    loan.outcome_ = take_chunk(header, size, deadline);
+    if (loan.outcome_ != PublishOutcome::published) return loan;
+    loan.sender_ = this;
+    loan.payload_ = payload_of(header).first(size);
+    loan.chunk_ = header.chunk;
+    loan.type_ = header.type;
+    loan.key_hash_ = header.key_hash;
+    loan.flags_ = header.flags;
+    loan.extension_ = header.extension;
+    loan.id_ = header.event_id;
+    loan.correlation_ = attributes.correlation;
+    return loan;
+}
+
+PublishResult Sender::publish(Loan& loan, std::size_t size, Deadline deadline) noexcept {
+    if (loan.sender_ != this) return {PublishOutcome::bad_attributes};
+    if (size > loan.payload_.size()) return {PublishOutcome::too_large};
+    layout::EventHeader header{};
+    header.time_ns = base::wall_ns();
+    header.length = static_cast<std::uint32_t>(size);
+    header.chunk = loan.chunk_;
+    header.type = loan.type_;
+    header.publisher = id();
+    header.key_hash = loan.key_hash_;
+    header.flags = loan.flags_;
+    header.extension = loan.extension_;
+    header.correlation = loan.correlation_.bytes;
+    header.event_id = loan.id_;
+    PublishResult result;
+    result.outcome = writer_.publish({header}, deadline, result.sequence);
+    if (result || result.outcome == PublishOutcome::revoked) {
+        loan.sender_ = nullptr;
+        loan.payload_ = {};
+    }
+    if (!result) result.sequence = 0;
+    return result;
+}
+
+void Sender::give_back(Loan& loan) noexcept { writer_.give_back(loan.chunk_); }
+
+std::unique_ptr<Sender> make_sender(std::shared_ptr<control::Session> session,
+                                    std::string_view topic, const PublisherOptions& options) {
+    auto lease = session->open_publisher(topic);
+    return std::make_unique<Sender>(std::move(session), std::move(lease), options);
+}
+
+} // namespace shmbus::client

@@ -1,0 +1,41 @@
+// The body of Publisher: attributes in, drafts out.
+#pragma once
+
+#include "client/attachment.hpp"
+#include "layout/extension.hpp"
+#include "ring/writer.hpp"
+#include "shmbus/publisher.hpp"
+
+namespace shmbus::client {
+
+class Sender {
+  public:
+    Sender(std::shared_ptr<control::Session> session, control::Lease lease,
+           const PublisherOptions& options);
+
+    PublishResult publish(Bytes payload, const Attributes& attributes, Deadline deadline) noexcept;
+    Loan loan(std::size_t size, const Attributes& attributes, Deadline deadline) noexcept;
+    PublishResult publish(Loan& loan, std::size_t size, Deadline deadline) noexcept;
+    void give_back(Loan& loan) noexcept;
+    void interrupt() noexcept { writer_.interrupt(); }
+
+    [[nodiscard]] const std::string& topic() const noexcept { return attachment_.lease().topic; }
+    [[nodiscard]] std::uint32_t id() const noexcept { return attachment_.lease().publisher; }
+    [[nodiscard]] std::uint64_t max_event() const noexcept;
+    [[nodiscard]] Deadline default_deadline() const noexcept;
+
+  private:
+    /// Header and extension block of an event with these attributes; false: they break a limit.
+    [[nodiscard]] bool encode(const Attributes& attributes, layout::EventHeader& header) noexcept;
+    /// Takes a chunk for header.extension and `size` bytes of payload, and writes the former.
+    PublishOutcome take_chunk(layout::EventHeader& header, std::size_t size, Deadline deadline) noexcept;
+    [[nodiscard]] std::span<std::byte> payload_of(const layout::EventHeader& header) const noexcept;
+    PublishResult publish_copied(layout::EventHeader header, Bytes payload, Deadline deadline) noexcept;
+
+    Attachment attachment_;
+    ring::Writer writer_;
+    std::chrono::nanoseconds timeout_;
+    alignas(8) std::array<std::byte, layout::max_extension_bytes> extension_{};
+};
+
+} // namespace shmbus::client

@@ -1,0 +1,141 @@
+#include "control/caller.hpp"
+
+#include "base/system_error.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fcntl.h>
+
+namespace shmbus::control {
+
+namespace {
+
+/// kj counts nanoseconds too, but a deadline far off must not overflow when it is added to now.
+kj::Duration to_kj(std::chrono::nanoseconds time) {
+    using std::chrono::nanoseconds;
+    constexpr nanoseconds longest = std::chrono::hours(24 * 365);
+    return std::clamp(time, nanoseconds(0), longest).count() * kj::NANOSECONDS;
+}
+
+/// A descriptor of our own: the capability's is closed with the capability.
+base::Fd keep(const kj::Maybe<int>& received) {
+    if (received == nullptr)
+        throw Error(Errc::damaged, "the daemon sent no descriptor of the topic's memory");
+    base::Fd fd(::fcntl(KJ_ASSERT_NONNULL(received), F_DUPFD_CLOEXEC, 3));
+    if (!fd) base::throw_system("keeping a descriptor of a topic's memory");
+    return fd;
+}
+
+} // namespace
+
+void read_access(protocol::TopicAccess::Reader from, Lease& lease) {
+    const auto uuid = from.getUuid();
+    if (uuid.size() != lease.uuid.size())
+        throw Error(Errc::damaged, "the daemon sent a topic id of a wrong size");
+    std::copy(uuid.begin(), uuid.end(), lease.uuid.begin());
+    const auto parameters = from.getParameters();
+    if (parameters.size() != sizeof lease.parameters)
+        throw Error(Errc::incompatible, "the daemon sent ring parameters of another size");
+    std::memcpy(&lease.parameters, parameters.begin(), sizeof lease.parameters);
+    if (const auto problem = layout::problem_with(lease.parameters); !problem.empty())
+        throw Error(Errc::damaged, "the daemon sent impossible ring parameters: " + problem);
+    const bool subscriber = lease.publisher == 0;
+    if (lease.entry >= (subscriber ? lease.parameters.max_readers : lease.parameters.max_publishers))
+        throw Error(Errc::damaged, "the daemon sent an entry beyond the table");
+}
+
+std::shared_ptr<Caller> Caller::make(const std::string& socket, std::chrono::nanoseconds timeout) {
+    // In the child of a fork nothing of it can be destroyed, as its thread is not there.
+    return {new Caller(socket, timeout), [](const Caller* caller) {
+                if (caller->thread_.is_mine()) delete caller;
+            }};
+}
+
+Caller::Caller(const std::string& path, std::chrono::nanoseconds request_timeout)
+    : socket(path), timeout(request_timeout) {
+    thread_.run([this](kj::AsyncIoContext& io) -> kj::Promise<void> {
+        link_ = kj::heap<Link>(io, socket, to_kj(timeout));
+        return kj::READY_NOW;
+    });
+}
+
+Caller::~Caller() {
+    thread_.run([this](kj::AsyncIoContext&) -> kj::Promise<void> {
+        link_ = nullptr;
+        return kj::READY_NOW;
+    });
+}
+
+void Caller::connect() {
+    Trouble trouble;
+    run("hello", timeout, trouble,
+        [](const protocol::Session::Client&) -> kj::Promise<void> { return kj::READY_NOW; });
+}
+
+void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Trouble& trouble,
+                 kj::Function<kj::Promise<void>(protocol::Session::Client)> work) {
+    if (!thread_.is_mine())
+        throw Error(Errc::unsupported, "a bus does not survive fork(): open it anew in the child");
+    thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
+        auto late = link_->timer().afterDelay(to_kj(limit)).then([&] {
+            trouble.note(Error(Errc::timed_out, "the daemon at " + socket + " did not answer " +
+                                                    doing + " in time; is it stopped?"));
+        });
+        return link_->ready()
+            .then([&](std::exception_ptr failed) -> kj::Promise<void> {
+                trouble.note(std::move(failed));
+                if (trouble.what()) return kj::READY_NOW;
+                return work(link_->session());
+            })
+            .exclusiveJoin(kj::mv(late))
+            .catch_([&](kj::Exception&& e) {
+                if (!trouble.what()) trouble.note(to_error(e, socket, doing));
+            });
+    });
+    if (trouble.what()) std::rethrow_exception(trouble.what());
+}
+
+kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
+                                 protocol::TopicAccess::Reader access, LeaseClient client,
+                                 kj::Function<void()> read) {
+    auto kept = std::make_shared<LeaseClient>(kj::mv(client));
+    auto ring = access.getRing();
+    auto readers = access.getReaders();
+    return kj::evalNow(opening->trouble.noting([&] {
+               read();
+               return ring.getFd();
+           }))
+        .then(opening->trouble.noting([opening, readers](kj::Maybe<int> fd) mutable {
+            opening->lease.ring = keep(fd);
+            return readers.getFd();
+        }))
+        .attach(kj::mv(ring))
+        .then(opening->trouble.noting([opening, kept, &link](kj::Maybe<int> fd) {
+            opening->lease.readers = keep(fd);
+            if (opening->abandoned) throw Error(Errc::timed_out, "given up");
+            opening->number = link.keep(kj::mv(*kept));
+        }))
+        .attach(kj::mv(readers))
+        .catch_([kept, &link](kj::Exception&& e) {
+            link.in_background(control::release(*kept).attach(kj::defer([kept] {})));
+            kj::throwFatalException(kj::mv(e));
+        });
+}
+
+void Caller::release(std::uint64_t lease) noexcept {
+    if (!thread_.is_mine()) return;
+    try {
+        thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
+            auto taken = link_->take(lease);
+            if (taken == nullptr) return kj::READY_NOW;
+            auto client = kj::heap(kj::mv(KJ_ASSERT_NONNULL(taken)));
+            auto done = control::release(*client);
+            return done.exclusiveJoin(link_->timer().afterDelay(to_kj(timeout)))
+                .attach(kj::mv(client))
+                .catch_([](kj::Exception&&) {}); // when this process dies the entry is free anyway
+        });
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): best effort, as above
+    }
+}
+
+} // namespace shmbus::control

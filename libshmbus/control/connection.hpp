@@ -1,0 +1,105 @@
+// One connection to the daemon, and the link that makes a new one when it breaks.
+//
+// Both live on the event thread: nothing here may be touched from another. A kj promise cannot
+// carry a shmbus::Error; Trouble does beside it.
+#pragma once
+
+#include "base/fd.hpp"
+#include "control/protocol.hpp"
+
+#include <capnp/rpc-twoparty.h>
+#include <exception>
+#include <kj/async-io.h>
+#include <map>
+#include <variant>
+
+namespace shmbus::control {
+
+/// The Error that made a promise fail.
+class Trouble {
+  public:
+    /// `work`, with a note of the Error that it throws.
+    template <class Work> auto noting(Work work) {
+        return [this, work = kj::mv(work)](auto&&... arguments) mutable {
+            try {
+                return work(kj::fwd<decltype(arguments)>(arguments)...);
+            } catch (const Error&) {
+                what_ = std::current_exception();
+                throw;
+            }
+        };
+    }
+    void note(const Error& error) { what_ = std::make_exception_ptr(error); }
+    void note(std::exception_ptr error) { what_ = kj::mv(error); }
+    [[nodiscard]] const std::exception_ptr& what() const noexcept { return what_; }
+
+  private:
+    std::exception_ptr what_;
+};
+
+using LeaseClient = std::variant<protocol::PublisherLease::Client, protocol::SubscriberLease::Client>;
+
+/// Tells the daemon that a lease is over; done when it has answered.
+[[nodiscard]] kj::Promise<void> release(LeaseClient& lease);
+
+/// A connected socket and what speaks on it.
+class Connection {
+  public:
+    explicit Connection(kj::Own<kj::AsyncCapabilityStream> stream);
+    [[nodiscard]] protocol::Bus::Client bus();
+    /// Whether the other side hung up, or what it sent made no sense.
+    [[nodiscard]] bool broken() const noexcept { return broken_; }
+
+    kj::Maybe<protocol::Session::Client> session;
+    std::map<std::uint64_t, LeaseClient> leases; // not yet released
+
+  private:
+    kj::Own<kj::AsyncCapabilityStream> stream_;
+    capnp::TwoPartyVatNetwork network_;
+    capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
+    bool broken_ = false;
+    kj::Promise<void> watch_;
+};
+
+class Link final : private kj::TaskSet::ErrorHandler {
+  public:
+    Link(kj::AsyncIoContext& io, std::string socket, kj::Duration timeout);
+
+    /// Null when there is a session, after connecting if there was none; else why there is none.
+    [[nodiscard]] kj::Promise<std::exception_ptr> ready();
+    /// @pre ready() has just said that there is one
+    [[nodiscard]] protocol::Session::Client session();
+
+    /// Remembers a lease until it is taken, or the connection that it came from is gone.
+    std::uint64_t keep(LeaseClient lease);
+    [[nodiscard]] kj::Maybe<LeaseClient> take(std::uint64_t lease);
+
+    /// Goes on although nobody waits for it any more, nor cares what becomes of it.
+    void in_background(kj::Promise<void> work) { background_.add(kj::mv(work)); }
+    [[nodiscard]] kj::Timer& timer() noexcept { return io_.provider->getTimer(); }
+    [[nodiscard]] const std::string& socket() const noexcept { return socket_; }
+
+  private:
+    [[nodiscard]] kj::Promise<std::exception_ptr> attempt();
+    [[nodiscard]] kj::Promise<void> connect(base::Fd socket);
+    [[nodiscard]] kj::Promise<void> say_hello();
+    void taskFailed(kj::Exception&&) override {} // the late answer of a connection that broke
+
+    kj::AsyncIoContext& io_;
+    const std::string socket_;
+    const kj::Duration timeout_;
+    kj::Own<Connection> connection_;
+    Trouble trouble_; // of the attempt under way
+    bool attempting_ = false;
+    kj::Maybe<kj::ForkedPromise<std::exception_ptr>> attempt_;
+    std::uint64_t last_lease_ = 0;
+    kj::TaskSet background_;
+};
+
+/// What a kj exception while `doing` something means to a user of the daemon at `socket`.
+[[nodiscard]] Error to_error(const kj::Exception& e, const std::string& socket,
+                             const std::string& doing);
+/// @throws Error as the refusal says
+[[noreturn]] void throw_refusal(protocol::Refusal::Reader refusal);
+
+} // namespace shmbus::control

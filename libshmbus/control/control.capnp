@@ -1,0 +1,131 @@
+@0xc1d3a7f2b5e94d68;
+# The control protocol of shmbus: what a client and shmbusd say to each other.
+#
+# Transport: Cap'n Proto RPC over a Unix stream socket; descriptors travel beside the capabilities
+# that stand for them (SCM_RIGHTS, at most 4 a message). Events never travel here: the data plane is
+# the shared memory that this protocol hands out.
+#
+# Who: the daemon takes the peer's pid, uid and groups from the socket (SO_PEERCRED, SO_PEERGROUPS)
+# when it accepts, never from a message. A peer that the bus's policy does not know gets a refusal
+# of `hello`; without a successful hello nothing else can be called, because everything else is a
+# method of the Session that it returns.
+#
+# Refusals are values, not exceptions: every result has a `refusal`, null when the call did what it
+# says. An RPC exception means a broken promise: a bug, or a daemon that is going away.
+#
+# Bounds: a message has at most 64 KiB; a name 128 bytes; a session at most 64 calls
+# under way (more are refused with `limit`) and a bus at most 1,024 sessions. Every call ends in
+# bounded time; the only one that waits is `drainTopic`, up to its own deadline.
+#
+# Versions: `hello` carries the protocol's major.minor. Another major is refused with
+# `incompatible`; an unknown minor is fine, as fields are only ever added.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("shmbus::protocol");
+
+const protocolMajor :UInt16 = 1;
+const protocolMinor :UInt16 = 0;
+
+struct Refusal {
+  code @0 :UInt16;     # shmbus::Errc
+  message @1 :Text;    # what, and what to do about it
+}
+
+interface Bus {
+  # What a fresh connection sees.
+  hello @0 (protocolMajor :UInt16, protocolMinor :UInt16, client :Text)
+      -> (session :Session, server :Text, refusal :Refusal);
+  # `client` and `server` are versions for logs. At most one session a connection: a second hello
+  # is refused with `busy`.
+}
+
+interface Session {
+  # One client process. It ends when the process has died (pidfd) and not before, unless everything
+  # it held was released: a connection that breaks while the process lives leaves its publishers'
+  # and subscribers' entries in place, since it may still be writing to the memory they name.
+
+  createTopic @0 (name :Text, options :TopicOptions, ifMissing :Bool)
+      -> (created :Bool, refusal :Refusal);
+  # Who: everyone whom the policy lets create. With ifMissing an existing topic of the same options
+  # is fine (created = false); of other options: `differentOptions`, the message names each.
+  # Without: `topicExists`.
+
+  listTopics @1 (after :Text, limit :UInt32) -> (topics :List(TopicInfo), more :Bool, refusal :Refusal);
+  # In the order of names, those behind `after`, at most `limit` and at most 64 a call, without peers
+  # (their lists are empty, the counts are set).
+
+  describeTopic @2 (name :Text) -> (topic :TopicInfo, refusal :Refusal);
+
+  removeTopic @3 (name :Text, force :Bool) -> (refusal :Refusal);
+  # Who: the creator, root, group shmbus-admin. With publishers or subscribers: `busy`, naming them;
+  # forced: the ring is marked removed, publishers get `closed`, subscribers drain what they mapped.
+
+  drainTopic @4 (name :Text, undo :Bool, timeoutMs :UInt32) -> (drained :Bool, refusal :Refusal);
+  # Who: as removeTopic. From now on publishers get `closed`; answers when every gating subscriber
+  # has acknowledged all, or with drained = false after timeoutMs (at most 10 minutes; a client that
+  # wants to wait longer asks again). undo opens the topic again, at once.
+
+  openPublisher @5 (topic :Text) -> (lease :PublisherLease, access :TopicAccess, entry :UInt32,
+                                     publisher :UInt32, refusal :Refusal);
+  # An entry in the publisher table, `entry` its index, `publisher` its id, until release or death.
+
+  openSubscriber @6 (topic :Text) -> (lease :SubscriberLease, access :TopicAccess, entry :UInt32,
+                                      token :UInt64, refusal :Refusal);
+  # An entry in the readers object and an attach token that was never used for it before. The
+  # subscriber itself chooses where it starts, by the join protocol in shared memory.
+}
+
+struct TopicAccess {
+  # What a client needs to map a topic, and to check that what it maps is that topic.
+  uuid @0 :Data;                # 16 bytes
+  parameters @1 :Data;          # layout::RingParameters, byte for byte
+  ring @2 :Memory;              # publishers: for writing; subscribers: opened read-only
+  readers @3 :Memory;           # publishers: opened read-only; subscribers: for writing
+}
+
+interface Memory {
+  # Stands for a descriptor (Capability::Client::getFd). It has no methods.
+}
+
+interface PublisherLease {
+  # Dropping the capability is not a release: entry and chunks stay until the process is dead.
+  release @0 () -> ();
+  # The client promises that it will not touch the ring through this entry again.
+}
+
+interface SubscriberLease {
+  release @0 () -> ();   # as above
+}
+
+struct TopicOptions {
+  full @0 :UInt8;               # shmbus::FullPolicy
+  capacity @1 :UInt32;
+  slotBytes @2 :UInt32;
+  maxEvent @3 :UInt64;
+  poolBytes @4 :UInt64;
+  evictAfterMs @5 :UInt32;
+  holdTimeoutMs @6 :UInt32;
+}
+
+struct Peer {
+  pid @0 :UInt32;
+  uid @1 :UInt32;
+  command @2 :Text;
+  cursor @3 :UInt64;
+  lossy @4 :Bool;
+}
+
+struct TopicInfo {
+  name @0 :Text;
+  uuid @1 :Data;
+  options @2 :TopicOptions;
+  first @3 :UInt64;
+  head @4 :UInt64;
+  publishers @5 :List(Peer);
+  subscribers @6 :List(Peer);
+  memoryBytes @7 :UInt64;
+  creatorUid @8 :UInt32;
+  draining @9 :Bool;
+  publisherCount @10 :UInt32;
+  subscriberCount @11 :UInt32;
+}

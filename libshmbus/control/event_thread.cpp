@@ -1,0 +1,114 @@
+#include "control/event_thread.hpp"
+
+#include "base/system_error.hpp"
+
+#include <csignal>
+#include <future>
+#include <kj/exception.h>
+#include <optional>
+#include <pthread.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace shmbus::control {
+
+namespace {
+
+/// The library never writes to stderr: what kj would log there is known to the caller by another
+/// way, as the failure of a request.
+class SilentCallback final : public kj::ExceptionCallback {
+  public:
+    void logMessage(kj::LogSeverity, const char*, int, int, kj::String&&) override {}
+};
+
+/// While it lives, new threads start with all signals blocked.
+class BlockedSignals {
+  public:
+    BlockedSignals() noexcept {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    BlockedSignals(const BlockedSignals&) = delete;
+    BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+  private:
+    sigset_t before_{};
+};
+
+/// kj ignores SIGPIPE for the whole process. That is not a library's to decide, and not needed:
+/// this thread blocks the signal.
+kj::AsyncIoContext set_up_io() {
+    struct sigaction before {};
+    ::sigaction(SIGPIPE, nullptr, &before);
+    auto io = kj::setupAsyncIo();
+    ::sigaction(SIGPIPE, &before, nullptr);
+    return io;
+}
+
+} // namespace
+
+struct EventThread::Start {
+    std::promise<void> done;
+};
+
+EventThread::EventThread() : process_(::getpid()) {
+    Start start;
+    auto started = start.done.get_future();
+    try {
+        const BlockedSignals blocked;
+        thread_ = std::thread([this, &start] { main(start); });
+    } catch (const std::system_error& e) {
+        base::throw_system("starting the library's thread", e.code().value());
+    }
+    try {
+        started.get();
+    } catch (...) {
+        thread_.join();
+        throw;
+    }
+}
+
+EventThread::~EventThread() {
+    if (!is_mine()) { // nobody to stop, nobody to wait for
+        thread_.detach();
+        return;
+    }
+    executor_->executeSync([this] { stop_->fulfill(); });
+    thread_.join();
+}
+
+void EventThread::main(Start& start) {
+    ::pthread_setname_np(::pthread_self(), "shmbus");
+    const SilentCallback silent;
+    std::optional<kj::AsyncIoContext> io;
+    try {
+        io.emplace(set_up_io());
+    } catch (const kj::Exception& e) {
+        start.done.set_exception(std::make_exception_ptr(
+            Error(e.getType() == kj::Exception::Type::OVERLOADED ? Errc::limit : Errc::system,
+                  std::string("starting the library's event loop: ") + e.getDescription().cStr())));
+        return;
+    }
+    auto stop = kj::newPromiseAndFulfiller<void>();
+    stop_ = kj::mv(stop.fulfiller);
+    io_ = &*io;
+    executor_ = kj::getCurrentThreadExecutor().addRef();
+    start.done.set_value();
+    stop.promise.wait(io->waitScope);
+    stop_ = nullptr;
+}
+
+void EventThread::run(Work work) {
+    try {
+        executor_->executeSync([&]() -> kj::Promise<void> { return work(*io_); });
+    } catch (const kj::Exception& e) {
+        throw Error(Errc::system, std::string("in the library's thread: ") +
+                                      e.getDescription().cStr());
+    }
+}
+
+bool EventThread::is_mine() const noexcept { return ::getpid() == process_; }
+
+} // namespace shmbus::control

@@ -1,0 +1,54 @@
+// The generated code of control.capnp, and the numbers that its prose names.
+#pragma once
+
+// Generated code is not held to this project's warnings.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wall"
+#pragma GCC diagnostic ignored "-Wextra"
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wextra-semi"
+#include "control.capnp.h"
+#pragma GCC diagnostic pop
+
+#include "shmbus/error.hpp"
+#include "shmbus/types.hpp"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace shmbus::control {
+
+inline constexpr std::uint64_t max_message_words = 64 * 1024 / 8;
+inline constexpr unsigned max_fds_per_message = 4;
+inline constexpr std::uint32_t max_drain_wait_ms = 600'000;
+inline constexpr std::uint32_t max_topics_per_answer = 64;
+
+inline std::string to_string(capnp::Text::Reader text) { return {text.begin(), text.size()}; }
+inline kj::StringPtr to_kj(const std::string& text) { return {text.c_str(), text.size()}; }
+
+inline void write_options(const TopicOptions& options, protocol::TopicOptions::Builder to) {
+    to.setFull(static_cast<std::uint8_t>(options.full));
+    to.setCapacity(options.capacity);
+    to.setSlotBytes(options.slot_bytes);
+    to.setMaxEvent(options.max_event);
+    to.setPoolBytes(options.pool_bytes);
+    to.setEvictAfterMs(options.evict_after_ms);
+    to.setHoldTimeoutMs(options.hold_timeout_ms);
+}
+
+/// As they came: layout::problem_with() says whether they make sense.
+inline TopicOptions read_options(protocol::TopicOptions::Reader from) {
+    return {.full = static_cast<FullPolicy>(from.getFull()),
+            .capacity = from.getCapacity(),
+            .slot_bytes = from.getSlotBytes(),
+            .max_event = from.getMaxEvent(),
+            .pool_bytes = from.getPoolBytes(),
+            .evict_after_ms = from.getEvictAfterMs(),
+            .hold_timeout_ms = from.getHoldTimeoutMs()};
+}
+
+} // namespace shmbus::control

@@ -1,0 +1,209 @@
+// The requests of control.capnp, one method each: fill, wait, and check what came back before
+// anything believes it.
+#include "control/session.hpp"
+
+#include "control/caller.hpp"
+
+#include <algorithm>
+
+namespace shmbus::control {
+
+namespace {
+
+using std::chrono::nanoseconds;
+using namespace std::chrono_literals;
+
+std::string to_text(capnp::Data::Reader uuid) {
+    if (uuid.size() != sizeof(layout::Uuid))
+        throw Error(Errc::damaged, "the daemon sent a topic id of a wrong size");
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    for (std::size_t i = 0; i < uuid.size(); ++i) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+        text += digits[uuid[i] >> 4U];
+        text += digits[uuid[i] & 0xfU];
+    }
+    return text;
+}
+
+std::vector<PeerInfo> read_peers(capnp::List<protocol::Peer>::Reader from) {
+    std::vector<PeerInfo> peers;
+    for (const auto peer : from)
+        peers.push_back({.pid = peer.getPid(),
+                         .uid = peer.getUid(),
+                         .command = to_string(peer.getCommand()),
+                         .cursor = peer.getCursor(),
+                         .lossy = peer.getLossy()});
+    return peers;
+}
+
+TopicInfo read_info(protocol::TopicInfo::Reader from) {
+    return {.name = to_string(from.getName()),
+            .uuid = to_text(from.getUuid()),
+            .options = read_options(from.getOptions()),
+            .first = from.getFirst(),
+            .head = from.getHead(),
+            .publisher_count = from.getPublisherCount(),
+            .subscriber_count = from.getSubscriberCount(),
+            .publishers = read_peers(from.getPublishers()),
+            .subscribers = read_peers(from.getSubscribers()),
+            .memory_bytes = from.getMemoryBytes(),
+            .creator_uid = from.getCreatorUid(),
+            .draining = from.getDraining()};
+}
+
+std::string of_topic(const char* verb, std::string_view topic) {
+    return std::string(verb) + " topic " + std::string(topic);
+}
+
+} // namespace
+
+struct Session::Impl {
+    std::shared_ptr<Caller> caller;
+};
+
+Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Session::~Session() = default;
+
+std::shared_ptr<Session> Session::connect(const std::string& socket, nanoseconds request_timeout) {
+    auto caller = Caller::make(socket, request_timeout);
+    caller->connect();
+    return std::shared_ptr<Session>(new Session(std::make_unique<Impl>(Impl{std::move(caller)})));
+}
+
+const std::string& Session::socket() const noexcept { return impl_->caller->socket; }
+
+Lease Session::open_publisher(std::string_view topic) {
+    const std::string name(topic);
+    auto lease = impl_->caller->open(
+        of_topic("opening a publisher of", topic),
+        [&](protocol::Session::Client& session) {
+            auto request = session.openPublisherRequest();
+            request.setTopic(to_kj(name));
+            return request.send();
+        },
+        [](auto& answer, Lease& to) {
+            to.entry = answer.getEntry();
+            to.publisher = answer.getPublisher();
+            if (to.publisher == 0) throw Error(Errc::damaged, "the daemon sent publisher id 0");
+        });
+    lease.topic = topic;
+    return lease;
+}
+
+Lease Session::open_subscriber(std::string_view topic) {
+    const std::string name(topic);
+    auto lease = impl_->caller->open(
+        of_topic("opening a subscriber of", topic),
+        [&](protocol::Session::Client& session) {
+            auto request = session.openSubscriberRequest();
+            request.setTopic(to_kj(name));
+            return request.send();
+        },
+        [](auto& answer, Lease& to) {
+            to.entry = answer.getEntry();
+            to.token = answer.getToken();
+            if (to.token == 0 || to.token >> 56U != 0)
+                throw Error(Errc::damaged, "the daemon sent an impossible attach token");
+        });
+    lease.topic = topic;
+    return lease;
+}
+
+bool Session::create_topic(std::string_view name, const TopicOptions& options, bool if_missing) {
+    bool created = false;
+    const std::string text(name);
+    impl_->caller->call(
+        of_topic("creating", name), impl_->caller->timeout,
+        [&](protocol::Session::Client& session) {
+            auto request = session.createTopicRequest();
+            request.setName(to_kj(text));
+            write_options(options, request.initOptions());
+            request.setIfMissing(if_missing);
+            return request.send();
+        },
+        [&](auto& answer) { created = answer.getCreated(); });
+    return created;
+}
+
+TopicInfo Session::describe_topic(std::string_view name) {
+    TopicInfo info;
+    const std::string text(name);
+    impl_->caller->call(
+        of_topic("describing", name), impl_->caller->timeout,
+        [&](protocol::Session::Client& session) {
+            auto request = session.describeTopicRequest();
+            request.setName(to_kj(text));
+            return request.send();
+        },
+        [&](auto& answer) { info = read_info(answer.getTopic()); });
+    return info;
+}
+
+std::vector<TopicInfo> Session::list_topics() {
+    std::vector<TopicInfo> topics;
+    for (bool more = true; more;) {
+        const std::string after = topics.empty() ? "" : topics.back().name;
+        impl_->caller->call(
+            "listing topics", impl_->caller->timeout,
+            [&](protocol::Session::Client& session) {
+                auto request = session.listTopicsRequest();
+                request.setAfter(to_kj(after));
+                request.setLimit(max_topics_per_answer);
+                return request.send();
+            },
+            [&](auto& answer) {
+                const std::size_t before = topics.size();
+                for (const auto topic : answer.getTopics()) {
+                    topics.push_back(read_info(topic));
+                    if (topics.size() > 1 && topics[topics.size() - 2].name >= topics.back().name)
+                        throw Error(Errc::damaged, "the daemon sent topics out of order");
+                }
+                more = answer.getMore();
+                if (more && topics.size() == before)
+                    throw Error(Errc::damaged, "the daemon sent an empty list of more topics");
+            });
+    }
+    return topics;
+}
+
+void Session::remove_topic(std::string_view name, bool force) {
+    const std::string text(name);
+    impl_->caller->call(
+        of_topic("removing", name), impl_->caller->timeout,
+        [&](protocol::Session::Client& session) {
+            auto request = session.removeTopicRequest();
+            request.setName(to_kj(text));
+            request.setForce(force);
+            return request.send();
+        },
+        [](auto&) {});
+}
+
+bool Session::drain_topic(std::string_view name, bool undo, Deadline deadline) {
+    constexpr auto longest = std::chrono::milliseconds(max_drain_wait_ms);
+    const std::string text(name);
+    for (;;) {
+        const bool last = deadline.passed();
+        const auto wait =
+            last ? 0ms
+            : deadline.is_never()
+                ? longest
+                : std::min(longest, std::chrono::ceil<std::chrono::milliseconds>(
+                                        deadline.when() - Deadline::Clock::now()));
+        bool drained = false;
+        impl_->caller->call(
+            of_topic(undo ? "opening again" : "draining", name), wait + impl_->caller->timeout,
+            [&](protocol::Session::Client& session) {
+                auto request = session.drainTopicRequest();
+                request.setName(to_kj(text));
+                request.setUndo(undo);
+                request.setTimeoutMs(static_cast<std::uint32_t>(std::max(wait, 0ms).count()));
+                return request.send();
+            },
+            [&](auto& answer) { drained = answer.getDrained(); });
+        if (drained || undo || last || deadline.passed()) return drained;
+    }
+}
+
+} // namespace shmbus::control

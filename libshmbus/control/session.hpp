@@ -1,0 +1,62 @@
+// The client's session with the daemon: one connection, one thread, every request with a deadline.
+//
+// Cap'n Proto's RPC belongs to one thread with an event loop, so the session owns one (named
+// "shmbus", all signals blocked); calls from other threads are handed to it and wait. When the
+// connection breaks, the next request makes a new one; leases of the old one stay valid as memory
+// and are known to the old daemon only.
+#pragma once
+
+#include "base/fd.hpp"
+#include "layout/ring.hpp"
+#include "shmbus/types.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace shmbus::control {
+
+/// What the daemon gave for one publisher or subscriber. The holder maps `ring` and `readers`,
+/// closes them, and calls release() when it will never touch the memory again through this entry.
+struct Lease {
+    std::string topic;
+    layout::Uuid uuid;
+    layout::RingParameters parameters;
+    base::Fd ring;
+    base::Fd readers;
+    std::uint32_t entry;     // index in the publisher table, or of the reader entry
+    std::uint32_t publisher; // publisher id; 0 for subscribers
+    std::uint64_t token;     // attach token; 0 for publishers
+    /// Tells the daemon that the entry is free. Best effort: never throws, returns at once when the
+    /// connection it came from is gone, at the latest after the request timeout. Once.
+    std::function<void()> release;
+};
+
+class Session {
+  public:
+    /// Connects and says hello. @throws Error: no_daemon (the message says how to start one),
+    /// permission, incompatible, timed_out
+    static std::shared_ptr<Session> connect(const std::string& socket,
+                                            std::chrono::nanoseconds request_timeout);
+    ~Session();
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+
+    [[nodiscard]] Lease open_publisher(std::string_view topic);
+    [[nodiscard]] Lease open_subscriber(std::string_view topic);
+    /// @returns whether one was made
+    bool create_topic(std::string_view name, const TopicOptions& options, bool if_missing);
+    [[nodiscard]] TopicInfo describe_topic(std::string_view name);
+    [[nodiscard]] std::vector<TopicInfo> list_topics();
+    void remove_topic(std::string_view name, bool force);
+    bool drain_topic(std::string_view name, bool undo, Deadline deadline);
+    [[nodiscard]] const std::string& socket() const noexcept;
+
+  private:
+    struct Impl;
+    explicit Session(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace shmbus::control

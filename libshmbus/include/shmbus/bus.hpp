@@ -1,0 +1,78 @@
+// The connection to a bus.
+#pragma once
+
+#include "shmbus/api.hpp"
+#include "shmbus/error.hpp"
+#include "shmbus/publisher.hpp"
+#include "shmbus/subscription.hpp"
+#include "shmbus/types.hpp"
+
+namespace shmbus {
+
+namespace control {
+class Session;
+}
+
+/// Which bus: its socket, found in this order: `socket`; $SHMBUS_SOCKET; the scope; the system bus
+/// for root and the user bus for others.
+struct BusOptions {
+    enum class Scope : std::uint8_t {
+        automatic,
+        user,   ///< $XDG_RUNTIME_DIR/shmbus.sock
+        system, ///< /run/shmbus.sock
+    };
+    std::string socket = {};
+    Scope scope = Scope::automatic;
+    /// How long each request to the daemon may take.
+    std::chrono::nanoseconds request_timeout = std::chrono::seconds(5);
+};
+
+/// The socket that these options mean. @throws Error(bad_argument) when no rule gives one, naming
+/// what to set
+[[nodiscard]] SHMBUS_API std::string socket_path(const BusOptions& options);
+
+/// A connection to one bus. It reconnects by itself: when the daemon went away, the next request
+/// connects again. Publishers and subscriptions go on meanwhile; they belong to the memory they
+/// have mapped.
+///
+/// Every method that talks to the daemon throws Error: no_daemon, disconnected, timed_out, or what
+/// the daemon refuses, with its reason. Thread safety: all methods from any thread.
+class SHMBUS_API Bus {
+  public:
+    /// @throws Error(no_daemon) when nobody answers, Error(permission), Error(incompatible)
+    explicit Bus(const BusOptions& options = {});
+    Bus(Bus&&) noexcept;
+    Bus& operator=(Bus&&) noexcept;
+    ~Bus();
+
+    /// @throws Error: no_such_topic, permission, limit
+    [[nodiscard]] Publisher publisher(std::string_view topic, const PublisherOptions& options = {});
+    /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes)
+    [[nodiscard]] Subscription subscribe(std::string_view topic, const SubscribeOptions& options = {});
+
+    /// Makes a topic in memory. @throws Error: topic_exists, bad_argument, permission, limit
+    void create_topic(std::string_view name, const TopicOptions& options = {});
+    /// The same if there is none of that name; whether it made one.
+    /// @throws Error: different_options, bad_argument, permission, limit
+    bool create_topic_if_missing(std::string_view name, const TopicOptions& options = {});
+    /// @throws Error(no_such_topic)
+    [[nodiscard]] TopicInfo topic(std::string_view name);
+    /// All topics in the order of their names; without their peers, of which only the counts are set.
+    [[nodiscard]] std::vector<TopicInfo> topics();
+    /// @throws Error(busy) when somebody publishes or subscribes and not forced; no_such_topic,
+    /// permission
+    void remove_topic(std::string_view name, bool force = false);
+    /// No new events from now on; waits until every subscriber that publishers wait for has
+    /// acknowledged all. @returns false if the deadline passed first; the topic keeps draining.
+    /// @throws Error: no_such_topic, permission
+    bool drain_topic(std::string_view name, Deadline deadline);
+    /// Takes events again. @throws Error: no_such_topic, permission
+    void undrain_topic(std::string_view name);
+
+    [[nodiscard]] const std::string& socket() const noexcept;
+
+  private:
+    std::shared_ptr<control::Session> session_;
+};
+
+} // namespace shmbus

@@ -1,0 +1,67 @@
+// An event as a subscriber sees it.
+#pragma once
+
+#include "shmbus/api.hpp"
+#include "shmbus/types.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace shmbus {
+
+namespace client {
+class Receiver;
+struct HeldEvent;
+} // namespace client
+
+/// One received event. A payload that fits a slot was copied out; a larger one is read in place,
+/// in shared memory, and held until the event is released or destroyed. A subscription can have 64
+/// events outstanding.
+///
+/// Lifetime: all views end with release(), destruction or assignment. An Event may outlive its
+/// Subscription. Move-only; a moved-from event is empty and may only be assigned or destroyed.
+/// Thread safety: an Event is used by the thread that uses its Subscription.
+class SHMBUS_API Event {
+  public:
+    Event() noexcept = default;
+    Event(Event&& other) noexcept;
+    Event& operator=(Event&& other) noexcept;
+    Event(const Event&) = delete;
+    Event& operator=(const Event&) = delete;
+    ~Event();
+
+    [[nodiscard]] Sequence sequence() const noexcept;
+    /// When it was published: nanoseconds of CLOCK_REALTIME, taken by the publisher before the
+    /// event got its sequence, so not monotone in the sequence.
+    [[nodiscard]] std::chrono::sys_time<std::chrono::nanoseconds> time() const noexcept;
+    [[nodiscard]] Bytes payload() const noexcept;
+    [[nodiscard]] std::string_view text() const noexcept { return as_text(payload()); }
+    [[nodiscard]] std::uint32_t type() const noexcept;
+    [[nodiscard]] std::string_view key() const noexcept;
+    /// The publisher's own event id, 0 if it gave none.
+    [[nodiscard]] std::uint64_t id() const noexcept;
+    /// Tells the publishers of a topic apart; never used twice in a topic.
+    [[nodiscard]] std::uint32_t publisher() const noexcept;
+    [[nodiscard]] CorrelationId correlation() const noexcept;
+    [[nodiscard]] std::optional<Cause> cause() const noexcept;
+    /// W3C parent-id; all zero means none.
+    [[nodiscard]] std::array<std::uint8_t, 8> parent_id() const noexcept;
+    [[nodiscard]] std::uint8_t trace_flags() const noexcept;
+    /// The i-th header in the order they were given; nothing past the last.
+    [[nodiscard]] std::optional<Header> header(std::size_t i) const noexcept;
+    /// Whether the payload is read in place, so that release() can say `revoked`.
+    [[nodiscard]] bool in_place() const noexcept;
+
+    /// Gives the event back; the destructor does it otherwise. Idempotent. Never blocks, but for the
+    /// last event of a subscription that is gone: it takes the subscription down.
+    Released release() noexcept;
+    [[nodiscard]] bool empty() const noexcept { return held_ == nullptr; }
+
+  private:
+    friend class client::Receiver;
+    explicit Event(client::HeldEvent* held) noexcept : held_(held) {}
+    client::HeldEvent* held_ = nullptr;
+};
+
+} // namespace shmbus

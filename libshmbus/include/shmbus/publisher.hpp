@@ -1,0 +1,109 @@
+// Publishing.
+#pragma once
+
+#include "shmbus/api.hpp"
+#include "shmbus/types.hpp"
+
+#include <memory>
+#include <span>
+
+namespace shmbus {
+
+namespace client {
+class Sender;
+}
+
+struct PublishResult {
+    PublishOutcome outcome = PublishOutcome::closed;
+    Sequence sequence = 0;
+    [[nodiscard]] explicit operator bool() const noexcept {
+        return outcome == PublishOutcome::published;
+    }
+};
+
+/// Memory in the topic's pool to build a payload in; publishing it copies nothing. Destroyed
+/// unpublished, it goes back. Aligned to 64 bytes.
+///
+/// Lifetime: must not outlive its Publisher. Move-only. Thread safety: as its Publisher's.
+class SHMBUS_API Loan {
+  public:
+    Loan() noexcept = default;
+    Loan(Loan&& other) noexcept;
+    Loan& operator=(Loan&& other) noexcept;
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan();
+    /// The payload to be, uninitialised: size as asked for.
+    [[nodiscard]] std::span<std::byte> payload() const noexcept { return payload_; }
+    /// Why there is no memory; `published` if there is.
+    [[nodiscard]] PublishOutcome outcome() const noexcept { return outcome_; }
+    explicit operator bool() const noexcept { return sender_ != nullptr; }
+
+  private:
+    friend class client::Sender;
+    client::Sender* sender_ = nullptr;
+    std::span<std::byte> payload_;
+    std::uint32_t chunk_ = 0;
+    PublishOutcome outcome_ = PublishOutcome::closed;
+    // What the attributes became; they are part of the chunk already.
+    std::uint32_t type_ = 0;
+    std::uint32_t key_hash_ = 0;
+    std::uint16_t flags_ = 0;
+    std::uint16_t extension_ = 0;
+    std::uint64_t id_ = 0;
+    CorrelationId correlation_;
+};
+
+struct PublisherOptions {
+    /// How long publish() and loan() wait for room when the call itself says nothing.
+    std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
+};
+
+/// Publishes to one topic. The payload is complete before the event gets its sequence, so a slow
+/// publisher holds up nobody.
+///
+/// Cost: no allocation and no exception; no system call unless a subscriber sleeps or this
+/// publisher has to wait for room.
+/// Lifetime: keeps its connection alive; may outlive the Bus object. When the daemon goes away,
+/// publishing goes on to everybody who has the topic mapped.
+/// Thread safety: one thread at a time; give each thread its own Publisher. interrupt() may be
+/// called from any thread and from a signal handler.
+class SHMBUS_API Publisher {
+  public:
+    Publisher(Publisher&&) noexcept;
+    Publisher& operator=(Publisher&&) noexcept;
+    ~Publisher();
+
+    /// Copies `payload` (0 to max_event bytes) into the topic as one event.
+    PublishResult publish(Bytes payload, const Attributes& attributes = {}) noexcept;
+    PublishResult publish(Bytes payload, const Attributes& attributes, Deadline deadline) noexcept;
+    PublishResult publish(std::string_view payload, const Attributes& attributes = {}) noexcept {
+        return publish(as_bytes(payload), attributes);
+    }
+
+    /// Memory for a payload of `size` bytes (1 to max_event). A failed loan is empty; its outcome()
+    /// says why. The attributes are part of the loan: they go in before the payload.
+    Loan loan(std::size_t size, const Attributes& attributes = {}) noexcept;
+    Loan loan(std::size_t size, const Attributes& attributes, Deadline deadline) noexcept;
+    /// Publishes a loan of this publisher; `size` may be less than was asked for. Unless the outcome
+    /// is `published` or `revoked` the loan stays valid and may be published again.
+    PublishResult publish(Loan& loan) noexcept;
+    PublishResult publish(Loan& loan, std::size_t size, Deadline deadline) noexcept;
+    PublishResult publish(Loan&& loan) noexcept { return publish(loan); }
+
+    /// Makes a publish() or loan() that waits for room return `interrupted`; if none waits, the next
+    /// one that would.
+    void interrupt() noexcept;
+
+    [[nodiscard]] const std::string& topic() const noexcept;
+    /// This publisher's Event::publisher().
+    [[nodiscard]] std::uint32_t id() const noexcept;
+    [[nodiscard]] std::uint64_t max_event() const noexcept;
+
+  private:
+    friend class Bus;
+    explicit Publisher(std::unique_ptr<client::Sender> sender) noexcept;
+    std::unique_ptr<client::Sender> sender_;
+};
+
+} // namespace shmbus

@@ -1,0 +1,9 @@
+// Everything.
+#pragma once
+
+#include "shmbus/bus.hpp"
+#include "shmbus/error.hpp"
+#include "shmbus/event.hpp"
+#include "shmbus/publisher.hpp"
+#include "shmbus/subscription.hpp"
+#include "shmbus/types.hpp"

@@ -1,0 +1,78 @@
+// Subscribing.
+#pragma once
+
+#include "shmbus/api.hpp"
+#include "shmbus/event.hpp"
+#include "shmbus/types.hpp"
+
+#include <variant>
+
+namespace shmbus {
+
+struct SubscribeOptions {
+    Start start = Start::latest();
+    /// Only events of one of these types; empty: all. What a filter leaves out is no gap.
+    std::vector<std::uint32_t> types = {};
+    /// Only events with this key.
+    std::optional<std::string> key = {};
+    /// Publishers of a block or reject topic do not wait for this subscription; it gets gaps.
+    bool lossy = false;
+    /// The subscription acknowledges an event by itself when the next one is asked for. Otherwise
+    /// acknowledge() is the user's to call, and a full topic waits for it.
+    bool auto_acknowledge = true;
+    /// How long to look for an event before sleeping. Nothing is gained by spinning on one core.
+    std::chrono::nanoseconds spin = std::chrono::microseconds(20);
+};
+
+/// There was nothing to receive.
+enum class Nothing : std::uint8_t {
+    timed_out = 0,   ///< no event within the deadline
+    closed = 1,      ///< the topic is removed or its daemon stopped; no event is left or will come
+    interrupted = 2, ///< interrupt() was called, or a handler without SA_RESTART ran while it slept
+    too_many_held = 3, ///< 64 events are outstanding; release one
+};
+
+[[nodiscard]] SHMBUS_API const char* name_of(Nothing nothing) noexcept;
+
+/// Every sequence comes exactly once, in order: in an event or in a gap.
+using Received = std::variant<Nothing, Gap, Event>;
+
+/// A view of one topic with a position of its own.
+///
+/// Cost: no allocation and no exception; no system call unless it has to sleep, and none while it
+/// sleeps.
+/// Lifetime: keeps its connection alive; may outlive the Bus object.
+/// Thread safety: one thread at a time. interrupt() may be called from any thread and from a signal
+/// handler.
+class SHMBUS_API Subscription {
+  public:
+    Subscription(Subscription&&) noexcept;
+    Subscription& operator=(Subscription&&) noexcept;
+    ~Subscription();
+
+    /// The next event or gap; looks at least once, also when the deadline has passed.
+    Received receive(Deadline deadline) noexcept;
+
+    /// Everything up to and including `sequence` is done with: publishers of a full block or reject
+    /// topic may overwrite it. Never moves back, nor beyond what was received.
+    void acknowledge(Sequence sequence) noexcept;
+    void acknowledge(const Event& event) noexcept { acknowledge(event.sequence()); }
+
+    /// Makes a receive() that sleeps return `interrupted`; if none sleeps, the next one that would.
+    void interrupt() noexcept;
+
+    [[nodiscard]] const std::string& topic() const noexcept;
+    /// The sequence receive() looks at next.
+    [[nodiscard]] Sequence position() const noexcept;
+    /// The newest sequence of the topic.
+    [[nodiscard]] Sequence head() const noexcept;
+    /// The last acknowledged sequence.
+    [[nodiscard]] Sequence cursor() const noexcept;
+
+  private:
+    friend class Bus;
+    explicit Subscription(client::Receiver* receiver) noexcept : receiver_(receiver) {}
+    client::Receiver* receiver_; // lives on until the last Event is released
+};
+
+} // namespace shmbus
