@@ -1,0 +1,46 @@
+#include "daemon/control/answers.hpp"
+
+namespace shmbus::control {
+
+namespace {
+
+void write_holder(const registry::Holder& holder, protocol::Peer::Builder to) {
+    to.setPid(holder.pid);
+    to.setUid(holder.uid);
+    to.setCommand(to_kj(holder.command));
+}
+
+} // namespace
+
+void write_refusal(const Error& error, protocol::Refusal::Builder to) {
+    to.setCode(static_cast<std::uint16_t>(error.code()));
+    to.setMessage(error.what());
+}
+
+void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to) {
+    to.setName(to_kj(topic.name()));
+    to.setUuid(kj::arrayPtr(topic.uuid().data(), topic.uuid().size()));
+    write_options(topic.options(), to.initOptions());
+    to.setFirst(topic.first_hint());
+    to.setHead(topic.head_hint());
+    to.setMemoryBytes(topic.memory().total);
+    to.setCreatorUid(topic.creator());
+    to.setDraining(topic.state() == layout::RingState::draining);
+    to.setPublisherCount(static_cast<std::uint32_t>(topic.publisher_count()));
+    to.setSubscriberCount(static_cast<std::uint32_t>(topic.subscriber_count()));
+}
+
+void write_peers(const registry::Topic& topic, protocol::TopicInfo::Builder to) {
+    const auto publishers = topic.publishers();
+    auto list = to.initPublishers(static_cast<unsigned>(publishers.size()));
+    for (unsigned i = 0; i < publishers.size(); ++i) write_holder(publishers[i], list[i]);
+    const auto subscribers = topic.subscribers();
+    list = to.initSubscribers(static_cast<unsigned>(subscribers.size()));
+    for (unsigned i = 0; i < subscribers.size(); ++i) {
+        write_holder(subscribers[i].holder, list[i]);
+        list[i].setCursor(subscribers[i].cursor);
+        list[i].setLossy(!subscribers[i].gates);
+    }
+}
+
+} // namespace shmbus::control

@@ -1,0 +1,66 @@
+#include "daemon/control/bounded_stream.hpp"
+
+#include <capnp/rpc.capnp.h>
+
+namespace shmbus::control {
+
+bool BoundedStream::is_congested() const noexcept {
+    return network_->getCurrentQueueCount() >= max_unread_answers ||
+           network_->getCurrentQueueSize() >= max_unread_bytes;
+}
+
+kj::Promise<kj::Maybe<capnp::MessageReaderAndFds>>
+BoundedStream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::ReaderOptions options,
+                              kj::ArrayPtr<capnp::word> scratch) {
+    if (is_congested()) {
+        auto room = kj::newPromiseAndFulfiller<void>();
+        reader_ = kj::mv(room.fulfiller);
+        return room.promise.then([this, fd_space, options, scratch] {
+            return tryReadMessage(fd_space, options, scratch);
+        });
+    }
+    return stream_.tryReadMessage(nullptr, options, scratch)
+        .then([this](kj::Maybe<capnp::MessageReaderAndFds>&& received) {
+            KJ_IF_MAYBE(message, received) { count(*message->reader); }
+            return kj::mv(received);
+        });
+}
+
+void BoundedStream::count(capnp::MessageReader& message) {
+    using capnp::rpc::Message;
+    switch (message.getRoot<Message>().which()) {
+    case Message::CALL:
+    case Message::BOOTSTRAP:
+        ++unfinished_calls_;
+        KJ_REQUIRE(unfinished_calls_ <= max_unfinished_calls, "too many unfinished calls");
+        break;
+    case Message::FINISH: // of a call that is not there: the RPC system ends the connection
+        if (unfinished_calls_ != 0) --unfinished_calls_;
+        break;
+    default:
+        break;
+    }
+}
+
+kj::Promise<void>
+BoundedStream::writeMessage(kj::ArrayPtr<const int> fds,
+                            kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>> segments) {
+    return stream_.writeMessage(fds, segments).then([this, with_fds = fds.size() != 0] {
+        if (with_fds) on_descriptors_sent_();
+        resume_reading();
+    });
+}
+
+kj::Promise<void> BoundedStream::writeMessages(
+    kj::ArrayPtr<kj::ArrayPtr<const kj::ArrayPtr<const capnp::word>>> messages) {
+    return stream_.writeMessages(messages).then([this] { resume_reading(); });
+}
+
+void BoundedStream::resume_reading() {
+    // The network counts the message just written until this returns. That is no trouble: the last
+    // one alone is far below the limits.
+    KJ_IF_MAYBE(waiting, reader_) { (*waiting)->fulfill(); }
+    reader_ = nullptr;
+}
+
+} // namespace shmbus::control

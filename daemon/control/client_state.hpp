@@ -1,0 +1,75 @@
+// What the servers of one connection share: who the peer is, and what it holds of the daemon.
+//
+// Shared by the connection and by every capability that was handed out over it, because a call under
+// way can outlive the connection by a moment.
+#pragma once
+
+#include "base/fd.hpp"
+#include "base/peer.hpp"
+#include "daemon/control/policy.hpp"
+#include "daemon/registry/registry.hpp"
+#include "daemon/registry/sessions.hpp"
+#include "daemon/system/log.hpp"
+
+#include <deque>
+#include <functional>
+#include <kj/async.h>
+#include <kj/timer.h>
+#include <optional>
+
+namespace shmbus::control {
+
+/// What all connections share.
+struct Context {
+    registry::Registry& registry;
+    registry::Sessions& sessions;
+    const Policy policy;
+    kj::Timer& timer;
+    /// Takes the pidfd of a new session's process.
+    const std::function<void(registry::SessionId, base::Fd)> watch;
+    system::ThrottledLog peer_log;
+};
+
+struct ClientState {
+    static constexpr unsigned max_waiting_calls = 64;
+    static constexpr unsigned max_capabilities = 4'096;
+    static constexpr std::size_t max_in_flight = 256;
+
+    Context& context;
+    const base::Peer peer;
+    const std::string command;
+    base::Fd pidfd; // until the session has it
+    std::optional<registry::SessionId> session = {};
+    kj::Own<kj::PromiseFulfiller<void>> on_session = {};
+    unsigned waiting_calls = 0;
+    unsigned capabilities = 0; // that it holds: leases and memory
+    /// Topics whose descriptors are on their way. kj queues their bare numbers, so they must stay
+    /// open until they are sent, whatever the peer asks for meanwhile: otherwise it could be sent
+    /// what got the same number next. One for each answer, in order, taken off as answers are sent.
+    /// An answer that the peer cancels is never sent; then topics stay a little longer than need be.
+    std::deque<std::shared_ptr<registry::Topic>> in_flight = {};
+
+    [[nodiscard]] Subject subject() const { return {peer.uid, peer.groups}; }
+};
+
+/// Counts while it lives.
+class Counted {
+  public:
+    Counted(std::shared_ptr<ClientState> client, unsigned ClientState::* counter)
+        : client_(std::move(client)), counter_(counter) {
+        ++((*client_).*counter_);
+    }
+    ~Counted() {
+        if (client_) --((*client_).*counter_);
+    }
+    Counted(Counted&&) noexcept = default;
+    Counted& operator=(Counted&&) = delete;
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+  private:
+    std::shared_ptr<ClientState> client_;
+    unsigned ClientState::* counter_;
+};
+
+} // namespace shmbus::control

@@ -1,0 +1,97 @@
+#include "daemon/control/server.hpp"
+
+#include "base/pidfd.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+namespace shmbus::control {
+
+namespace {
+constexpr unsigned accepts_per_turn = 16;
+constexpr auto pause_when_short = 100 * kj::MILLISECONDS;
+} // namespace
+
+Server::Server(kj::AsyncIoContext& io, const base::Fd& listener, Context& context)
+    : io_(io), listener_(listener), context_(context),
+      incoming_(io.unixEventPort, listener.get(), kj::UnixEventPort::FdObserver::OBSERVE_READ),
+      tasks_(*this) {}
+
+Server::~Server() = default;
+
+kj::Promise<void> Server::serve() {
+    for (unsigned i = 0; i < accepts_per_turn; ++i) {
+        base::Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (socket) {
+            admit(std::move(socket));
+            continue;
+        }
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno == EAGAIN) return incoming_.whenBecomesReadable().then([this] { return serve(); });
+        context_.peer_log.log(system::Level::warning,
+                              fmt::format("accepting a connection: {}; trying again soon",
+                                          std::strerror(errno)));
+        return context_.timer.afterDelay(pause_when_short).then([this] { return serve(); });
+    }
+    return kj::evalLater([this] { return serve(); });
+}
+
+void Server::admit(base::Fd socket) {
+    try {
+        auto peer = base::peer_of(socket);
+        const uid_t uid = peer.uid;
+        if (connections_.size() >= max_connections ||
+            connections_of_user_[uid] >= max_connections_per_user) {
+            context_.peer_log.log(system::Level::warning,
+                                  fmt::format("pid {} (user {}): too many connections, closed",
+                                              peer.pid, uid));
+            return;
+        }
+        auto pidfd = base::pidfd_of_peer(socket, peer.pid);
+        if (!pidfd) return; // it is dead already, and has nothing here
+        auto command = base::command_of(peer.pid);
+        auto client = std::make_shared<ClientState>(
+            ClientState{context_, std::move(peer), std::move(command), std::move(pidfd)});
+        auto connection =
+            kj::heap<Connection>(*io_.lowLevelProvider, std::move(socket), std::move(client));
+        auto& running = *connection;
+        connections_.insert(&running);
+        ++connections_of_user_[uid];
+        tasks_.add(running.run()
+                       .catch_([this](kj::Exception&& e) { taskFailed(kj::mv(e)); })
+                       .then([this, &running] { finished(running); })
+                       .attach(kj::mv(connection)));
+    } catch (const std::exception& e) {
+        context_.peer_log.log(system::Level::warning,
+                              fmt::format("a connection was closed at once: {}", e.what()));
+    } catch (const kj::Exception& e) {
+        context_.peer_log.log(system::Level::warning,
+                              fmt::format("a connection was closed at once: {}",
+                                          e.getDescription().cStr()));
+    }
+}
+
+void Server::finished(Connection& connection) {
+    connections_.erase(&connection);
+    const auto& client = connection.client();
+    if (--connections_of_user_[client.peer.uid] == 0) connections_of_user_.erase(client.peer.uid);
+    if (!client.session) return;
+    const bool over = context_.sessions.connection_closed(*client.session);
+    context_.peer_log.log(system::Level::info,
+                          fmt::format("session {}: {} (pid {}) hung up{}", *client.session,
+                                      client.command, client.peer.pid,
+                                      over ? "" : "; what it holds stays until it is dead"));
+}
+
+void Server::drop(registry::SessionId session) {
+    for (auto* connection : connections_)
+        if (connection->client().session == session) connection->drop();
+}
+
+void Server::taskFailed(kj::Exception&& e) {
+    system::log(system::Level::error, fmt::format("a connection: {}", e.getDescription().cStr()));
+}
+
+} // namespace shmbus::control

@@ -1,0 +1,42 @@
+// Accepts connections and keeps them until they end.
+//
+// It goes on whatever a peer does: a connection beyond a limit is closed at once, and when the
+// daemon runs out of descriptors accepting pauses instead of spinning.
+#pragma once
+
+#include "daemon/control/connection.hpp"
+
+#include <kj/async-unix.h>
+#include <map>
+#include <set>
+
+namespace shmbus::control {
+
+class Server final : private kj::TaskSet::ErrorHandler {
+  public:
+    /// More than sessions, so that who is beyond that limit can be told so.
+    static constexpr std::size_t max_connections = 1'280;
+    static constexpr std::size_t max_connections_per_user = 320;
+
+    Server(kj::AsyncIoContext& io, const base::Fd& listener, Context& context);
+    ~Server();
+    /// Never done.
+    [[nodiscard]] kj::Promise<void> serve();
+    /// The session is gone: its connection has no use.
+    void drop(registry::SessionId session);
+
+  private:
+    void admit(base::Fd socket);
+    void finished(Connection& connection);
+    void taskFailed(kj::Exception&& e) override;
+
+    kj::AsyncIoContext& io_;
+    const base::Fd& listener_;
+    Context& context_;
+    kj::UnixEventPort::FdObserver incoming_;
+    std::set<Connection*> connections_;
+    std::map<uid_t, std::size_t> connections_of_user_;
+    kj::TaskSet tasks_;
+};
+
+} // namespace shmbus::control

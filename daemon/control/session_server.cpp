@@ -1,0 +1,167 @@
+#include "daemon/control/session_server.hpp"
+
+#include "daemon/control/answering.hpp"
+#include "daemon/control/drain.hpp"
+#include "daemon/control/leases.hpp"
+
+#include <algorithm>
+#include <kj/common.h>
+
+namespace shmbus::control {
+
+const char* const server_version = "shmbusd " SHMBUS_VERSION;
+
+kj::Promise<void> BusServer::hello(HelloContext context) {
+    return answer(context, "hello", [&](auto parameters, auto results) {
+        auto& shared = client_->context;
+        if (client_->session)
+            throw Error(Errc::busy, "this connection has a session already");
+        if (parameters.getProtocolMajor() != protocol::PROTOCOL_MAJOR)
+            throw Error(Errc::incompatible,
+                        fmt::format("this daemon speaks version {} of the control protocol, the "
+                                    "client {}: install the same version of both",
+                                    protocol::PROTOCOL_MAJOR, parameters.getProtocolMajor()));
+        if (!shared.policy.may_connect(client_->subject()))
+            throw Error(Errc::permission, shared.policy.why_not_use(client_->subject()));
+        if (client_->peer.pid == 0)
+            throw Error(Errc::unsupported, "the daemon cannot see this process, as it is in a process "
+                                           "namespace outside of the daemon's");
+        auto server = kj::heap<SessionServer>(client_);
+        const std::string version = to_string(parameters.getClient()).substr(0, 64);
+        client_->session = shared.sessions.open(client_->peer, client_->command);
+        shared.watch(*client_->session, std::move(client_->pidfd));
+        shared.peer_log.log(system::Level::info,
+                            fmt::format("session {}: {} (pid {}, user {}), {}", *client_->session,
+                                        client_->command, client_->peer.pid, client_->peer.uid,
+                                        version));
+        client_->on_session->fulfill();
+        results.setServer(server_version);
+        results.setSession(kj::mv(server));
+    });
+}
+
+kj::Promise<void> SessionServer::createTopic(CreateTopicContext context) {
+    return answer(context, "createTopic", [&](auto parameters, auto results) {
+        require_use();
+        const auto name = to_string(parameters.getName());
+        const bool created = topics().create(name, read_options(parameters.getOptions()),
+                                             parameters.getIfMissing(), client_->peer.uid);
+        if (created) note("made topic " + name);
+        results.setCreated(created);
+    });
+}
+
+kj::Promise<void> SessionServer::listTopics(ListTopicsContext context) {
+    return answer(context, "listTopics", [&](auto parameters, auto results) {
+        const auto limit = std::clamp<std::uint32_t>(parameters.getLimit(), 1, max_topics_per_answer);
+        const auto page = topics().list(to_string(parameters.getAfter()), limit);
+        auto list = results.initTopics(static_cast<unsigned>(page.topics.size()));
+        for (unsigned i = 0; i < page.topics.size(); ++i) write_topic(*page.topics[i], list[i]);
+        results.setMore(page.more);
+    });
+}
+
+kj::Promise<void> SessionServer::describeTopic(DescribeTopicContext context) {
+    return answer(context, "describeTopic", [&](auto parameters, auto results) {
+        const auto topic = topics().find(to_string(parameters.getName()));
+        auto info = results.initTopic();
+        write_topic(*topic, info);
+        write_peers(*topic, info);
+    });
+}
+
+kj::Promise<void> SessionServer::removeTopic(RemoveTopicContext context) {
+    return answer(context, "removeTopic", [&](auto parameters, auto) {
+        const auto topic = topics().find(to_string(parameters.getName()));
+        require_administer(*topic);
+        topics().remove(topic, parameters.getForce());
+        note("removed topic " + topic->name());
+    });
+}
+
+kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
+    using layout::RingState;
+    std::shared_ptr<registry::Topic> draining;
+    auto done = answer(context, "drainTopic", [&](auto parameters, auto) {
+        const auto topic = topics().find(to_string(parameters.getName()));
+        require_administer(*topic);
+        const auto wanted = parameters.getUndo() ? RingState::open : RingState::draining;
+        if (wanted == RingState::draining && client_->waiting_calls >= ClientState::max_waiting_calls)
+            throw Error(Errc::limit, fmt::format("this session has {} calls under way, the most it "
+                                                 "may have", client_->waiting_calls));
+        if (topic->state() != wanted) {
+            topic->set_state(wanted);
+            note((parameters.getUndo() ? "opened again topic " : "drains topic ") + topic->name());
+        }
+        if (wanted == RingState::draining) draining = topic;
+    });
+    if (!draining) return done;
+    const auto wait = std::min(context.getParams().getTimeoutMs(), max_drain_wait_ms);
+    auto& timer = client_->context.timer;
+    context.allowCancellation();
+    return drained(timer, draining, timer.now() + wait * kj::MILLISECONDS)
+        .then([context, draining](bool yes) mutable {
+            return answer(context, "drainTopic", [&](auto, auto results) {
+                if (draining->state() == RingState::removed)
+                    throw Error(Errc::no_such_topic,
+                                "topic " + draining->name() + " was removed meanwhile");
+                if (draining->state() != RingState::draining)
+                    throw Error(Errc::busy, "draining topic " + draining->name() +
+                                                " was undone meanwhile");
+                results.setDrained(yes);
+            });
+        })
+        .attach(Counted(client_, &ClientState::waiting_calls));
+}
+
+kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
+    return answer(context, "openPublisher", [&](auto parameters, auto results) {
+        const auto topic = openable(parameters.getTopic());
+        const auto [lease, entry] = sessions().lease_publisher(id(), topic);
+        KJ_ON_SCOPE_FAILURE(sessions().release(id(), lease));
+        results.setEntry(entry.entry);
+        results.setPublisher(entry.id);
+        results.setLease(kj::heap<LeaseServer<protocol::PublisherLease>>(client_, lease));
+        write_access(client_, topic, Role::publisher, results.initAccess());
+    });
+}
+
+kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
+    return answer(context, "openSubscriber", [&](auto parameters, auto results) {
+        const auto topic = openable(parameters.getTopic());
+        const auto [lease, entry] = sessions().lease_subscriber(id(), topic);
+        KJ_ON_SCOPE_FAILURE(sessions().release(id(), lease));
+        results.setEntry(entry.entry);
+        results.setToken(entry.token);
+        results.setLease(kj::heap<LeaseServer<protocol::SubscriberLease>>(client_, lease));
+        write_access(client_, topic, Role::subscriber, results.initAccess());
+    });
+}
+
+void SessionServer::require_use() const {
+    if (!client_->context.policy.may_use(client_->subject()))
+        throw Error(Errc::permission, client_->context.policy.why_not_use(client_->subject()));
+}
+
+void SessionServer::require_administer(const registry::Topic& topic) const {
+    if (!client_->context.policy.may_administer(client_->subject(), topic.creator()))
+        throw Error(Errc::permission, client_->context.policy.why_not_administer(
+                                          client_->subject(), topic.creator()));
+}
+
+std::shared_ptr<registry::Topic> SessionServer::openable(capnp::Text::Reader name) const {
+    require_use();
+    if (client_->capabilities >= ClientState::max_capabilities ||
+        client_->in_flight.size() >= ClientState::max_in_flight)
+        throw Error(Errc::limit, "this session holds too many publishers and subscribers: open "
+                                 "another connection for more");
+    return topics().find(to_string(name));
+}
+
+void SessionServer::note(const std::string& what) const {
+    client_->context.peer_log.log(system::Level::info,
+                                  fmt::format("session {}: {} (pid {}) {}", id(), client_->command,
+                                              client_->peer.pid, what));
+}
+
+} // namespace shmbus::control

@@ -1,0 +1,49 @@
+// The requests of one client, as control.capnp tells them.
+//
+// Each is checked, done and answered in one turn of the event loop; the exception is drainTopic. A
+// refusal is an Error, thrown by whoever finds the reason, and becomes a value of the answer here.
+#pragma once
+
+#include "control/protocol.hpp"
+#include "daemon/control/client_state.hpp"
+
+namespace shmbus::control {
+
+/// The version of this daemon, for logs.
+extern const char* const server_version;
+
+class BusServer final : public protocol::Bus::Server {
+  public:
+    explicit BusServer(std::shared_ptr<ClientState> client) : client_(std::move(client)) {}
+    kj::Promise<void> hello(HelloContext context) override;
+
+  private:
+    std::shared_ptr<ClientState> client_;
+};
+
+class SessionServer final : public protocol::Session::Server {
+  public:
+    explicit SessionServer(std::shared_ptr<ClientState> client) : client_(std::move(client)) {}
+    kj::Promise<void> createTopic(CreateTopicContext context) override;
+    kj::Promise<void> listTopics(ListTopicsContext context) override;
+    kj::Promise<void> describeTopic(DescribeTopicContext context) override;
+    kj::Promise<void> removeTopic(RemoveTopicContext context) override;
+    kj::Promise<void> drainTopic(DrainTopicContext context) override;
+    kj::Promise<void> openPublisher(OpenPublisherContext context) override;
+    kj::Promise<void> openSubscriber(OpenSubscriberContext context) override;
+
+  private:
+    void require_use() const;
+    void require_administer(const registry::Topic& topic) const;
+    /// A topic to be opened, by somebody who may and has room for it.
+    [[nodiscard]] std::shared_ptr<registry::Topic> openable(capnp::Text::Reader name) const;
+    void note(const std::string& what) const;
+    [[nodiscard]] registry::Registry& topics() const noexcept { return client_->context.registry; }
+    [[nodiscard]] registry::Sessions& sessions() const noexcept {
+        return client_->context.sessions;
+    }
+    [[nodiscard]] registry::SessionId id() const { return client_->session.value(); }
+    std::shared_ptr<ClientState> client_;
+};
+
+} // namespace shmbus::control

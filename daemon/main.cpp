@@ -1,0 +1,137 @@
+// shmbusd: the daemon that owns a bus. This file only wires its parts together.
+//
+//     listener ─▶ control (requests in, answers out) ─▶ registry (topics, sessions)
+//                                                           ▲
+//                           supervisor (watches processes) ─┘
+//
+// One thread, one event loop.
+#include "base/socket_path.hpp"
+#include "base/system_error.hpp"
+#include "daemon/control/server.hpp"
+#include "daemon/control/session_server.hpp"
+#include "daemon/supervisor/supervisor.hpp"
+#include "daemon/system/listener.hpp"
+#include "daemon/system/service.hpp"
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fmt/format.h>
+#include <iostream>
+#include <unistd.h>
+
+namespace {
+
+using namespace shmbus;
+
+struct Options {
+    std::string socket;
+    bool user = false;
+    bool system = false;
+    std::string state_dir;
+    Sequence first_sequence = 1;
+};
+
+/// What kj would print by itself goes to the log.
+class LogCallback final : public kj::ExceptionCallback {
+  public:
+    void logMessage(kj::LogSeverity, const char* file, int line, int, kj::String&& text) override {
+        system::log(system::Level::warning, fmt::format("{}:{}: {}", file, line, text.cStr()));
+    }
+};
+
+base::BusScope scope_of(const Options& options) {
+    if (options.user) return base::BusScope::user;
+    return options.system ? base::BusScope::system : base::BusScope::automatic;
+}
+
+/// Everybody may connect to a system bus, and its policy decides; a user bus is its user's own.
+mode_t mode_of(const Options& options) {
+    const bool system = options.system || (!options.user && ::geteuid() == 0);
+    return system ? 0666 : 0600;
+}
+
+void make_state_dir(const std::string& path) {
+    if (path.empty()) return;
+    std::error_code error;
+    if (!std::filesystem::create_directories(path, error)) {
+        if (error) base::throw_system("making " + path, error.value());
+        return; // it was there: its mode is its owner's affair
+    }
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+    if (error) base::throw_system("setting the mode of " + path, error.value());
+}
+
+void run(const Options& options) {
+    const auto path = base::find_socket_path(options.socket, scope_of(options));
+    system::raise_descriptor_limit();
+    make_state_dir(options.state_dir);
+    const system::Listener listener(path, mode_of(options));
+
+    for (const int signal : {SIGTERM, SIGINT}) kj::UnixEventPort::captureSignal(signal);
+    auto io = kj::setupAsyncIo(); // ignores SIGPIPE
+    io.waitScope.setBusyPollInterval(64); // who talks without end must not keep others waiting
+    auto stopped = io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT));
+
+    std::function<void(registry::SessionId)> on_gone;
+    registry::Registry topics(options.first_sequence);
+    registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
+    supervisor::Supervisor supervisor(io.unixEventPort, sessions);
+    control::Context context{
+        topics,
+        sessions,
+        control::policy_of_this_host(),
+        io.provider->getTimer(),
+        [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch(id, std::move(pidfd)); },
+        {}};
+    control::Server server(io, listener.fd(), context);
+    on_gone = [&](registry::SessionId id) {
+        supervisor.forget(id);
+        server.drop(id);
+    };
+
+    auto serving = server.serve().eagerlyEvaluate(nullptr);
+    system::log(system::Level::info, "listening at " + path);
+    system::announce_ready();
+    stopped.ignoreResult().exclusiveJoin(kj::mv(serving)).wait(io.waitScope);
+
+    system::announce_stopping();
+    system::log(system::Level::info, "stopping");
+    topics.close_all();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("The daemon of a shmbus event bus", "shmbusd");
+    Options options;
+    auto* socket = app.add_option("--socket", options.socket, "Listen at this path");
+    auto* user = app.add_flag("--user", options.user,
+                              "The user's bus: $XDG_RUNTIME_DIR/shmbus.sock, for this user alone "
+                              "(default for users)");
+    auto* system = app.add_flag("--system", options.system,
+                                "The host's bus: /run/shmbus.sock, for root and the group shmbus "
+                                "(default for root)");
+    socket->excludes(user)->excludes(system);
+    user->excludes(system);
+    app.add_option("--state-dir", options.state_dir,
+                   "Directory for topics on disk, made with mode 0700 if missing; nothing is kept "
+                   "there yet, as all topics are in memory");
+    app.add_option("--test-first-sequence", options.first_sequence)->group("");
+    app.set_version_flag("--version", std::string(control::server_version));
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return app.exit(e) == 0 ? 0 : 2;
+    }
+    const LogCallback log_callback;
+    try {
+        run(options);
+        return 0;
+    } catch (const std::exception& e) {
+        system::log(system::Level::error, e.what());
+    } catch (const kj::Exception& e) {
+        system::log(system::Level::error, e.getDescription().cStr());
+    }
+    return 1;
+}

@@ -1,0 +1,142 @@
+#include "daemon/registry/registry.hpp"
+
+#include "daemon/registry/limits.hpp"
+#include "daemon/system/memory.hpp"
+#include "shmbus/error.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace shmbus::registry {
+
+namespace {
+
+constexpr std::uint64_t mib = 1U << 20U;
+
+std::string shown(FullPolicy policy) { return name_of(policy); }
+std::string shown(std::uint64_t number) { return std::to_string(number); }
+
+/// Each process once.
+std::string named(const std::vector<Holder>& holders) {
+    constexpr std::size_t most = 10;
+    std::map<std::uint32_t, std::string> processes;
+    for (const auto& holder : holders) processes.emplace(holder.pid, holder.command);
+    std::string text;
+    std::size_t shown = 0;
+    for (const auto& [pid, command] : processes) {
+        if (shown == most) break;
+        text += fmt::format("{}{} (pid {})", shown++ == 0 ? "" : ", ", command, pid);
+    }
+    if (processes.size() > most) text += fmt::format(" and {} more", processes.size() - most);
+    return text;
+}
+
+void check_name(const std::string& name) {
+    if (!is_valid_name(name))
+        throw Error(Errc::bad_argument,
+                    "a topic's name begins with a letter or digit and goes on with letters, digits, "
+                    "'.', '_' and '-', at most 128 in all");
+}
+
+} // namespace
+
+std::string difference(const TopicOptions& existing, const TopicOptions& wanted) {
+    std::string text;
+    const auto compare = [&](const char* option, auto has, auto asked) {
+        if (has == asked) return;
+        text += fmt::format("{}{} is {}, not {}", text.empty() ? "" : "; ", option, shown(has),
+                            shown(asked));
+    };
+    compare("full", existing.full, wanted.full);
+    compare("capacity", existing.capacity, wanted.capacity);
+    compare("slot", existing.slot_bytes, wanted.slot_bytes);
+    compare("max-event", existing.max_event, wanted.max_event);
+    compare("pool", existing.pool_bytes, wanted.pool_bytes);
+    compare("evict-after", existing.evict_after_ms, wanted.evict_after_ms);
+    compare("hold-timeout", existing.hold_timeout_ms, wanted.hold_timeout_ms);
+    return text;
+}
+
+bool Registry::create(const std::string& name, const TopicOptions& options, bool if_missing,
+                      uid_t creator) {
+    check_name(name);
+    const auto parameters = Topic::parameters_of(options, first_);
+    if (const auto problem = layout::problem_with(parameters); !problem.empty())
+        throw Error(Errc::bad_argument, "topic " + name + ": " + problem);
+    if (const auto found = topics_.find(name); found != topics_.end()) {
+        if (!if_missing) throw Error(Errc::topic_exists, "topic " + name + " exists already");
+        const auto differs = difference(found->second->options(), options);
+        if (!differs.empty())
+            throw Error(Errc::different_options,
+                        "topic " + name + " exists with other options: " + differs);
+        return false;
+    }
+    check_limits(creator, Topic::need_of(parameters));
+    topics_.emplace(name, std::make_shared<Topic>(name, options, first_, creator));
+    return true;
+}
+
+void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
+    std::size_t count = 0;
+    std::uint64_t used = 0;
+    const auto charge = [&](const Topic& topic) {
+        if (topic.creator() != creator) return;
+        ++count;
+        used += topic.memory().allocated;
+    };
+    for (const auto& [name, topic] : topics_) charge(*topic);
+    std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
+    for (const auto& removed : removed_)
+        if (const auto topic = removed.lock()) charge(*topic);
+    if (count >= max_topics_per_user)
+        throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
+                                             "remove some (shmbus topic rm)",
+                                             creator, count));
+    if (need.allocated > max_memory_per_user - std::min(used, max_memory_per_user))
+        throw Error(Errc::limit,
+                    fmt::format("this topic needs {} MiB, and the topics of user {} have {} of the "
+                                "{} MiB a user may have: ask for fewer or smaller slots, or remove "
+                                "topics (shmbus topic rm)",
+                                need.allocated / mib + 1, creator, used / mib,
+                                max_memory_per_user / mib));
+    // Allocating more than there is would not fail: somebody would be killed for it.
+    if (const auto available = system::available_memory(); need.allocated > available / 2)
+        throw Error(Errc::limit, fmt::format("this topic needs {} MiB, and the host has {} MiB "
+                                             "available: ask for fewer or smaller slots",
+                                             need.allocated / mib + 1, available / mib));
+}
+
+std::shared_ptr<Topic> Registry::find(const std::string& name) const {
+    check_name(name);
+    const auto found = topics_.find(name);
+    if (found == topics_.end())
+        throw Error(Errc::no_such_topic,
+                    "no topic " + name + " on this bus; make it with: shmbus topic create " + name);
+    return found->second;
+}
+
+void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
+    auto holders = topic->publishers();
+    for (auto& hint : topic->subscribers()) holders.push_back(std::move(hint.holder));
+    if (!holders.empty() && !force)
+        throw Error(Errc::busy, "topic " + topic->name() + " is in use by " + named(holders) +
+                                    "; stop them, or remove it by force");
+    removed_.emplace_back(topic);
+    topic->set_state(layout::RingState::removed);
+    topics_.erase(topic->name());
+}
+
+Registry::Page Registry::list(std::string_view after, std::size_t limit) const {
+    Page page;
+    auto next = topics_.upper_bound(after);
+    for (; next != topics_.end() && page.topics.size() < limit; ++next)
+        page.topics.push_back(next->second);
+    page.more = next != topics_.end();
+    return page;
+}
+
+void Registry::close_all() noexcept {
+    for (const auto& [name, topic] : topics_) topic->set_state(layout::RingState::closed);
+}
+
+} // namespace shmbus::registry

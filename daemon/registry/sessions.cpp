@@ -1,0 +1,115 @@
+#include "daemon/registry/sessions.hpp"
+
+#include "daemon/registry/limits.hpp"
+#include "shmbus/error.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace shmbus::registry {
+
+namespace {
+
+ring::Reaped free_entry(Topic& topic, bool publishes, std::optional<std::uint32_t> entry) noexcept {
+    if (!entry) return {};
+    if (publishes) return topic.free_publisher(*entry);
+    topic.free_subscriber(*entry);
+    return {};
+}
+
+} // namespace
+
+SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
+    if (count() >= max_sessions)
+        throw Error(Errc::limit, fmt::format("the bus has {} sessions, the most it may have",
+                                             max_sessions));
+    if (count(peer.uid) >= max_sessions_per_user)
+        throw Error(Errc::limit, fmt::format("user {} has {} sessions, the most a user may have: "
+                                             "let threads share one connection, or stop a process",
+                                             peer.uid, max_sessions_per_user));
+    const SessionId id = last_session_ + 1;
+    sessions_.emplace(id, Session{.who = {.session = id,
+                                          .pid = static_cast<std::uint32_t>(peer.pid),
+                                          .uid = peer.uid,
+                                          .command = command},
+                                  .held = {}});
+    return last_session_ = id;
+}
+
+std::size_t Sessions::count(uid_t uid) const noexcept {
+    return static_cast<std::size_t>(
+        std::count_if(sessions_.begin(), sessions_.end(),
+                      [&](const auto& session) { return session.second.who.uid == uid; }));
+}
+
+Sessions::Session& Sessions::get(SessionId session) {
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end())
+        throw Error(Errc::disconnected, "the process that opened this session is dead");
+    return found->second;
+}
+
+/// Room in the books comes first: once an entry is leased nothing may fail.
+template <class Grant, class Take>
+Grant Sessions::lease(SessionId session, Held held, const char* role, Take take) {
+    auto& owner = get(session);
+    Topic& topic = *held.topic;
+    const LeaseId id = ++last_lease_;
+    const auto noted = owner.held.emplace(id, std::move(held)).first;
+    const auto entry = take(topic, owner.who);
+    if (!entry) {
+        const auto full = fmt::format("topic {} has no free entry for a {}, all {} are held; see by "
+                                      "whom with: shmbus topic info {}",
+                                      topic.name(), role, entries_per_topic, topic.name());
+        owner.held.erase(noted);
+        throw Error(Errc::limit, full);
+    }
+    noted->second.entry = entry->entry;
+    return {id, *entry};
+}
+
+Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::shared_ptr<Topic> topic) {
+    return lease<PublisherGrant>(
+        session, {std::move(topic), true}, "publisher",
+        [](Topic& from, const Holder& who) { return from.lease_publisher(who); });
+}
+
+Sessions::SubscriberGrant Sessions::lease_subscriber(SessionId session,
+                                                     std::shared_ptr<Topic> topic) {
+    return lease<SubscriberGrant>(
+        session, {std::move(topic), false}, "subscriber",
+        [](Topic& from, const Holder& who) { return from.lease_subscriber(who); });
+}
+
+void Sessions::release(SessionId session, LeaseId lease) noexcept {
+    const auto owner = sessions_.find(session);
+    if (owner == sessions_.end()) return;
+    const auto held = owner->second.held.extract(lease);
+    if (held.empty()) return;
+    free_entry(*held.mapped().topic, held.mapped().publishes, held.mapped().entry);
+}
+
+bool Sessions::connection_closed(SessionId session) noexcept {
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end()) return true;
+    if (!found->second.held.empty()) return false; // it may still be writing
+    sessions_.erase(found);
+    on_gone_(session);
+    return true;
+}
+
+std::optional<Ended> Sessions::process_died(SessionId session) noexcept {
+    auto gone = sessions_.extract(session);
+    if (gone.empty()) return std::nullopt;
+    Ended ended{.who = std::move(gone.mapped().who), .reaped = {}};
+    for (const auto& [id, held] : gone.mapped().held) {
+        const auto reaped = free_entry(*held.topic, held.publishes, held.entry);
+        ended.reaped.claims += reaped.claims;
+        ended.reaped.chunks += reaped.chunks;
+        ++(held.publishes ? ended.publishers : ended.subscribers);
+    }
+    on_gone_(session);
+    return ended;
+}
+
+} // namespace shmbus::registry

@@ -1,0 +1,76 @@
+// Who is there, and what each holds: one session for each connection that said hello.
+//
+// A session ends when its process is dead, and not before, unless it holds nothing: then it ends
+// with its connection. Whoever ends it, everything it held is reaped first.
+#pragma once
+
+#include "base/peer.hpp"
+#include "daemon/registry/topic.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+
+namespace shmbus::registry {
+
+using SessionId = std::uint64_t;
+
+/// What ended with a session.
+struct Ended {
+    Holder who;
+    std::size_t publishers = 0;
+    std::size_t subscribers = 0;
+    ring::Reaped reaped;
+};
+
+class Sessions {
+  public:
+    /// Called when a session is gone, with its id.
+    explicit Sessions(std::function<void(SessionId)> on_gone) : on_gone_(std::move(on_gone)) {}
+
+    /// @throws Error(limit)
+    SessionId open(const base::Peer& peer, const std::string& command);
+    [[nodiscard]] std::size_t count() const noexcept { return sessions_.size(); }
+    [[nodiscard]] std::size_t count(uid_t uid) const noexcept;
+
+    using LeaseId = std::uint64_t;
+    struct PublisherGrant {
+        LeaseId lease;
+        Topic::PublisherEntry entry;
+    };
+    struct SubscriberGrant {
+        LeaseId lease;
+        Topic::SubscriberEntry entry;
+    };
+    /// @throws Error: limit when all entries are taken, disconnected when the session is gone
+    PublisherGrant lease_publisher(SessionId session, std::shared_ptr<Topic> topic);
+    SubscriberGrant lease_subscriber(SessionId session, std::shared_ptr<Topic> topic);
+    /// Frees the entry. A lease that is not (or no longer) the session's is ignored.
+    void release(SessionId session, LeaseId lease) noexcept;
+
+    /// The connection is gone; whether the session is too.
+    bool connection_closed(SessionId session) noexcept;
+    /// The process is dead; nothing if the session was gone already.
+    std::optional<Ended> process_died(SessionId session) noexcept;
+
+  private:
+    struct Held {
+        std::shared_ptr<Topic> topic;
+        bool publishes;
+        std::optional<std::uint32_t> entry = {}; // none while it is being leased
+    };
+    struct Session {
+        Holder who;
+        std::map<LeaseId, Held> held;
+    };
+    Session& get(SessionId session);
+    template <class Grant, class Take>
+    Grant lease(SessionId session, Held held, const char* role, Take take);
+
+    std::function<void(SessionId)> on_gone_;
+    std::map<SessionId, Session> sessions_;
+    SessionId last_session_ = 0;
+    LeaseId last_lease_ = 0;
+};
+
+} // namespace shmbus::registry

@@ -1,0 +1,174 @@
+#include "daemon/registry/topic.hpp"
+
+#include "base/memfd.hpp"
+#include "base/random.hpp"
+#include "daemon/registry/limits.hpp"
+#include "shmbus/error.hpp"
+
+#include <algorithm>
+
+namespace shmbus::registry {
+
+namespace {
+
+// A subscriber that joins again picks its next token by itself, one higher; the next lease of the
+// entry must not meet those.
+constexpr std::uint64_t tokens_per_lease = std::uint64_t{1} << 20U;
+constexpr std::uint64_t token_mask = (std::uint64_t{1} << 56U) - 1;
+
+layout::Uuid random_uuid() {
+    layout::Uuid uuid;
+    base::fill_random(std::as_writable_bytes(std::span(uuid)));
+    uuid[6] = static_cast<std::uint8_t>((uuid[6] & 0x0fU) | 0x40U); // RFC 4122, version 4
+    uuid[8] = static_cast<std::uint8_t>((uuid[8] & 0x3fU) | 0x80U);
+    return uuid;
+}
+
+/// Tokens of a daemon that ran before, or of another topic, should not look like ours.
+std::uint64_t random_token() {
+    std::uint64_t token = 0;
+    base::fill_random(std::as_writable_bytes(std::span(&token, 1)));
+    return token & token_mask & ~(tokens_per_lease - 1);
+}
+
+Topic::Descriptors make_memory(const std::string& name, std::uint64_t size, std::uint64_t allocated) {
+    auto writable = base::make_memfd(name, size, allocated);
+    auto read_only = base::read_only_twin(writable);
+    return {std::move(writable), std::move(read_only)};
+}
+
+template <class Entries, class IsFree>
+std::optional<std::uint32_t> first_free(const Entries& entries, IsFree is_free) {
+    const auto found = std::find_if(entries.begin(), entries.end(), is_free);
+    if (found == entries.end()) return std::nullopt;
+    return static_cast<std::uint32_t>(found - entries.begin());
+}
+
+} // namespace
+
+layout::RingParameters Topic::parameters_of(const TopicOptions& options, Sequence first) noexcept {
+    layout::RingParameters parameters{};
+    parameters.capacity = options.capacity;
+    parameters.slot_bytes = options.slot_bytes;
+    parameters.max_event = options.max_event;
+    parameters.pool_bytes = options.pool_bytes;
+    parameters.first_sequence = first;
+    parameters.max_publishers = entries_per_topic;
+    parameters.max_readers = entries_per_topic;
+    parameters.evict_after_ms = options.evict_after_ms;
+    parameters.hold_timeout_ms = options.hold_timeout_ms;
+    parameters.full_policy = static_cast<std::uint8_t>(options.full);
+    return parameters;
+}
+
+MemoryNeed Topic::need_of(const layout::RingParameters& parameters) noexcept {
+    const auto ring = layout::geometry_of(parameters);
+    const auto readers = layout::readers_geometry_of(parameters);
+    return {ring.slots_end + readers.total_bytes, ring.total_bytes + readers.total_bytes};
+}
+
+Topic::Topic(std::string name, const TopicOptions& options, Sequence first, uid_t creator)
+    : name_(std::move(name)), uuid_(random_uuid()), options_(options),
+      parameters_(parameters_of(options, first)), creator_(creator),
+      publishers_(parameters_.max_publishers), readers_(parameters_.max_readers) {
+    const auto ring = layout::geometry_of(parameters_);
+    const auto readers = layout::readers_geometry_of(parameters_);
+    ring_fds_ = make_memory("shmbus-ring-" + name_, ring.total_bytes, ring.slots_end);
+    readers_fds_ =
+        make_memory("shmbus-readers-" + name_, readers.total_bytes, readers.total_bytes);
+    const auto access = base::Access::read_write;
+    ring_mapping_ = base::Mapping(ring_fds_.writable, access, ring.total_bytes);
+    readers_mapping_ = base::Mapping(readers_fds_.writable, access, readers.total_bytes);
+    ring::format_ring(ring_mapping_.bytes(), parameters_, uuid_);
+    ring::format_readers(readers_mapping_.bytes(), parameters_, uuid_);
+    view_ = {ring::RingView(ring_mapping_.bytes(), parameters_),
+             ring::ReadersView(readers_mapping_.bytes(), parameters_)};
+    for (auto& reader : readers_) reader.last_token = random_token();
+}
+
+std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder) {
+    const auto entry = first_free(publishers_, [](const auto& held) { return !held; });
+    if (!entry || last_publisher_id_ == ~std::uint32_t{0}) return std::nullopt;
+    publishers_[*entry] = holder;
+    ring::lease_publisher(view_, *entry, ++last_publisher_id_, holder.pid);
+    return PublisherEntry{*entry, last_publisher_id_};
+}
+
+ring::Reaped Topic::free_publisher(std::uint32_t entry) noexcept {
+    publishers_[entry].reset();
+    return ring::reap_publisher(view_, entry);
+}
+
+std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder) {
+    const auto entry = first_free(readers_, [](const auto& reader) { return !reader.holder; });
+    if (!entry) return std::nullopt;
+    auto& reader = readers_[*entry];
+    reader.holder = holder;
+    // 2^36 leases of one entry until a token comes again; never 0, which means none.
+    reader.last_token = (reader.last_token + tokens_per_lease) & token_mask;
+    if (reader.last_token == 0) reader.last_token = tokens_per_lease;
+    ring::lease_reader(view_, *entry, holder.pid);
+    return SubscriberEntry{*entry, reader.last_token};
+}
+
+void Topic::free_subscriber(std::uint32_t entry) noexcept {
+    readers_[entry].holder.reset();
+    ring::reap_reader(view_, entry);
+}
+
+std::vector<Holder> Topic::publishers() const {
+    std::vector<Holder> holders;
+    for (const auto& held : publishers_)
+        if (held) holders.push_back(*held);
+    return holders;
+}
+
+std::size_t Topic::publisher_count() const noexcept {
+    return static_cast<std::size_t>(std::count_if(publishers_.begin(), publishers_.end(),
+                                                  [](const auto& held) { return held.has_value(); }));
+}
+
+std::size_t Topic::subscriber_count() const noexcept {
+    return static_cast<std::size_t>(
+        std::count_if(readers_.begin(), readers_.end(),
+                      [](const auto& reader) { return reader.holder.has_value(); }));
+}
+
+std::vector<Topic::SubscriberHint> Topic::subscribers() const {
+    std::vector<SubscriberHint> hints;
+    for (std::uint32_t i = 0; i < readers_.size(); ++i) {
+        if (!readers_[i].holder) continue;
+        const auto& entry = view_.readers.entry(i);
+        const std::uint64_t attach = entry.attach.load_acquire();
+        const bool given_up = view_.ring.lossy_mark(i).load_acquire() == attach;
+        hints.push_back({*readers_[i].holder,
+                         std::min(entry.cursor.load_acquire(), head_hint()),
+                         layout::mode_of(attach) == layout::ReaderMode::gate && !given_up});
+    }
+    return hints;
+}
+
+Sequence Topic::head_hint() const noexcept {
+    return std::max(view_.ring.header().tail.load_acquire(), parameters_.first_sequence) - 1;
+}
+
+Sequence Topic::first_hint() const noexcept {
+    const Sequence head = head_hint();
+    const Sequence span = head + 1 - parameters_.first_sequence;
+    return span <= parameters_.capacity ? parameters_.first_sequence
+                                        : head + 1 - parameters_.capacity;
+}
+
+bool Topic::is_drained_hint() const {
+    const Sequence head = head_hint();
+    const auto hints = subscribers();
+    return std::all_of(hints.begin(), hints.end(),
+                       [&](const auto& hint) { return !hint.gates || hint.cursor >= head; });
+}
+
+void Topic::set_state(layout::RingState state) noexcept {
+    state_ = state;
+    ring::set_state(view_, state);
+}
+
+} // namespace shmbus::registry

@@ -1,0 +1,116 @@
+// One topic: its memory, and who holds which entry of it.
+//
+// The books are in private memory and are the truth: which entry is free is never read from shared
+// memory, where clients can write. What is read there (tail, cursors) is clamped and shown to people
+// or waited for with a deadline; nothing is indexed by it.
+#pragma once
+
+#include "base/fd.hpp"
+#include "base/mapping.hpp"
+#include "ring/recovery.hpp"
+#include "ring/view.hpp"
+#include "shmbus/types.hpp"
+
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace shmbus::registry {
+
+/// Who holds an entry.
+struct Holder {
+    std::uint64_t session = 0;
+    std::uint32_t pid = 0;
+    uid_t uid = 0;
+    std::string command;
+};
+
+/// What the memory of a topic with these options takes when it is made.
+struct MemoryNeed {
+    std::uint64_t allocated; // now
+    std::uint64_t total;     // with the sparse pool
+};
+
+class Topic {
+  public:
+    /// @pre problem_with(options, first).empty() @throws Error(limit), Error(system)
+    Topic(std::string name, const TopicOptions& options, Sequence first, uid_t creator);
+
+    [[nodiscard]] static layout::RingParameters parameters_of(const TopicOptions& options,
+                                                              Sequence first) noexcept;
+    /// @pre layout::problem_with(parameters).empty()
+    [[nodiscard]] static MemoryNeed need_of(const layout::RingParameters& parameters) noexcept;
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    [[nodiscard]] const layout::Uuid& uuid() const noexcept { return uuid_; }
+    [[nodiscard]] const TopicOptions& options() const noexcept { return options_; }
+    [[nodiscard]] const layout::RingParameters& parameters() const noexcept { return parameters_; }
+    [[nodiscard]] uid_t creator() const noexcept { return creator_; }
+    [[nodiscard]] MemoryNeed memory() const noexcept { return need_of(parameters_); }
+
+    /// A descriptor for publishers and one for subscribers; each only as writable as it must be.
+    struct Descriptors {
+        base::Fd writable;
+        base::Fd read_only;
+    };
+    [[nodiscard]] const Descriptors& ring_memory() const noexcept { return ring_fds_; }
+    [[nodiscard]] const Descriptors& readers_memory() const noexcept { return readers_fds_; }
+
+    struct PublisherEntry {
+        std::uint32_t entry;
+        std::uint32_t id;
+    };
+    /// Nothing when all entries are taken.
+    [[nodiscard]] std::optional<PublisherEntry> lease_publisher(const Holder& holder);
+    /// The holder will not touch the ring through this entry again: it released it, or is dead.
+    ring::Reaped free_publisher(std::uint32_t entry) noexcept;
+
+    struct SubscriberEntry {
+        std::uint32_t entry;
+        std::uint64_t token;
+    };
+    [[nodiscard]] std::optional<SubscriberEntry> lease_subscriber(const Holder& holder);
+    void free_subscriber(std::uint32_t entry) noexcept;
+
+    [[nodiscard]] std::vector<Holder> publishers() const;
+    [[nodiscard]] std::size_t publisher_count() const noexcept;
+    [[nodiscard]] std::size_t subscriber_count() const noexcept;
+
+    /// What shared memory says of a subscriber just now.
+    struct SubscriberHint {
+        Holder holder;
+        Sequence cursor;
+        bool gates; // publishers wait for it
+    };
+    [[nodiscard]] std::vector<SubscriberHint> subscribers() const;
+    [[nodiscard]] Sequence head_hint() const noexcept;
+    [[nodiscard]] Sequence first_hint() const noexcept;
+    /// Whether every subscriber that publishers wait for has acknowledged everything.
+    [[nodiscard]] bool is_drained_hint() const;
+
+    void set_state(layout::RingState state) noexcept;
+    [[nodiscard]] layout::RingState state() const noexcept { return state_; }
+
+  private:
+    struct Reader {
+        std::optional<Holder> holder;
+        std::uint64_t last_token = 0;
+    };
+    std::string name_;
+    layout::Uuid uuid_{};
+    TopicOptions options_;
+    layout::RingParameters parameters_;
+    uid_t creator_;
+    layout::RingState state_ = layout::RingState::open;
+    Descriptors ring_fds_;
+    Descriptors readers_fds_;
+    base::Mapping ring_mapping_;
+    base::Mapping readers_mapping_;
+    ring::Topic view_;
+    std::vector<std::optional<Holder>> publishers_; // by entry
+    std::vector<Reader> readers_;                   // by entry
+    std::uint32_t last_publisher_id_ = 0;
+};
+
+} // namespace shmbus::registry

@@ -1,0 +1,36 @@
+// Watches the process of every session, and cleans up after the dead.
+//
+// A process is dead when its pidfd says so, and only then: a connection that closed, or a process
+// that is stopped, proves nothing, as it may still write to the memory it has mapped.
+#pragma once
+
+#include "base/fd.hpp"
+#include "daemon/registry/sessions.hpp"
+
+#include <kj/async-unix.h>
+#include <map>
+
+namespace shmbus::supervisor {
+
+class Supervisor final : private kj::TaskSet::ErrorHandler {
+  public:
+    Supervisor(kj::UnixEventPort& events, registry::Sessions& sessions)
+        : events_(events), sessions_(sessions), tasks_(*this) {}
+
+    /// Ends the session when the process behind `pidfd` is dead.
+    void watch(registry::SessionId session, base::Fd pidfd);
+    /// The session is gone for another reason.
+    void forget(registry::SessionId session) noexcept { watched_.erase(session); }
+
+  private:
+    void died(registry::SessionId session) noexcept;
+    void taskFailed(kj::Exception&& e) override;
+
+    kj::UnixEventPort& events_;
+    registry::Sessions& sessions_;
+    /// Ends a watch when it is destroyed.
+    std::map<registry::SessionId, kj::Own<kj::PromiseFulfiller<void>>> watched_;
+    kj::TaskSet tasks_;
+};
+
+} // namespace shmbus::supervisor
