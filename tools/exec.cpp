@@ -1,0 +1,183 @@
+#include "tools/exec.hpp"
+
+#include "tools/failure.hpp"
+#include "tools/interrupt.hpp"
+#include "tools/output.hpp"
+#include "tools/units.hpp"
+
+#include <cctype>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char** environ; // NOLINT(readability-redundant-declaration): not in every unistd.h
+
+namespace shmbus::tools {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+[[noreturn]] void fail(const char* what, int error) {
+    throw Failure(ExitCode::failed, fmt::format("{}: {}", what, std::strerror(error)));
+}
+
+// A file in memory and no pipe: the command may read all of it, some, or nothing.
+int file_of(std::string_view payload) {
+    const int fd = ::memfd_create("shmbus-payload", MFD_CLOEXEC);
+    if (fd < 0)
+        fail("memory for a payload", errno);
+    while (!payload.empty()) {
+        const ssize_t written = ::write(fd, payload.data(), payload.size());
+        if (written < 0 && errno != EINTR) {
+            const int error = errno;
+            ::close(fd);
+            fail("memory for a payload", error);
+        }
+        if (written > 0)
+            payload.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return fd;
+}
+
+// SHMBUS_HEADER_ and the name in capitals, with _ for whatever a variable's name cannot hold.
+std::string header_variable(std::string_view name) {
+    std::string variable = "SHMBUS_HEADER_";
+    for (const char c : name) {
+        const auto byte = static_cast<unsigned char>(c);
+        variable += std::isalnum(byte) != 0 ? static_cast<char>(std::toupper(byte)) : '_';
+    }
+    return variable;
+}
+
+std::vector<std::string> variables_of(const Record& record) {
+    std::vector<std::string> variables;
+    const auto set = [&](std::string_view name, std::string_view value) {
+        // A NUL would end the value unseen; no variable is better than half of one.
+        if (value.find('\0') == std::string_view::npos)
+            variables.push_back(fmt::format("{}={}", name, value));
+    };
+    set("SHMBUS_TOPIC", record.topic);
+    set("SHMBUS_SEQ", fmt::to_string(record.sequence));
+    set("SHMBUS_TIME", format_time(record.time));
+    set("SHMBUS_TYPE", fmt::to_string(record.type));
+    set("SHMBUS_PUBLISHER", fmt::to_string(record.publisher));
+    set("SHMBUS_KEY", record.key);
+    set("SHMBUS_CORRELATION", record.correlation.empty() ? "" : record.correlation.to_string());
+    set("SHMBUS_CAUSE", record.cause
+                            ? fmt::format("{}:{}", record.cause->topic, record.cause->sequence)
+                            : std::string());
+    for (const Header& header : record.headers)
+        set(header_variable(header.name), header.value);
+    return variables;
+}
+
+// Our own environment with the event's variables in place of all that begin with SHMBUS_.
+std::vector<std::string> environment_with(const std::vector<std::string>& variables,
+                                          const std::string& socket) {
+    std::vector<std::string> environment = variables;
+    environment.push_back("SHMBUS_SOCKET=" + socket);
+    for (char** it = environ; *it != nullptr; ++it)
+        if (!std::string_view(*it).starts_with("SHMBUS_"))
+            environment.emplace_back(*it);
+    return environment;
+}
+
+/// What a child process gets, in the form that posix_spawn takes; default dispositions and an empty
+/// mask, whatever we do with signals ourselves.
+class Spawn {
+  public:
+    explicit Spawn(int stdin_fd) {
+        ::posix_spawn_file_actions_init(&actions_);
+        ::posix_spawn_file_actions_adddup2(&actions_, stdin_fd, STDIN_FILENO);
+        ::posix_spawnattr_init(&attributes_);
+        sigset_t set;
+        ::sigemptyset(&set);
+        ::posix_spawnattr_setsigmask(&attributes_, &set);
+        for (const int signal : {SIGPIPE, SIGINT, SIGTERM})
+            ::sigaddset(&set, signal);
+        ::posix_spawnattr_setsigdefault(&attributes_, &set);
+        ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    }
+    Spawn(const Spawn&) = delete;
+    Spawn& operator=(const Spawn&) = delete;
+    ~Spawn() {
+        ::posix_spawn_file_actions_destroy(&actions_);
+        ::posix_spawnattr_destroy(&attributes_);
+    }
+    pid_t shell(std::string command, std::vector<std::string> environment) {
+        std::string sh = "sh";
+        std::string dash_c = "-c";
+        char* const arguments[] = {sh.data(), dash_c.data(), command.data(), nullptr};
+        std::vector<char*> variables;
+        for (std::string& variable : environment)
+            variables.push_back(variable.data());
+        variables.push_back(nullptr);
+        pid_t pid = -1;
+        const int error =
+            ::posix_spawn(&pid, "/bin/sh", &actions_, &attributes_, arguments, variables.data());
+        if (error != 0)
+            fail("running /bin/sh", error);
+        return pid;
+    }
+
+  private:
+    posix_spawn_file_actions_t actions_{};
+    posix_spawnattr_t attributes_{};
+};
+
+} // namespace
+
+Job::Job(const Record& record)
+    : name_(fmt::format("event {} of topic '{}'", record.sequence, record.topic)),
+      variables_(variables_of(record)), payload_(file_of(record.payload)) {}
+
+Job::~Job() { ::close(payload_); }
+
+int Job::rewound_payload() const noexcept {
+    ::lseek(payload_, 0, SEEK_SET);
+    return payload_;
+}
+
+Command::Command(std::string shell, std::string socket, unsigned retries)
+    : shell_(std::move(shell)), socket_(std::move(socket)), retries_(retries) {}
+
+void Command::run(const Job& job) const {
+    std::chrono::milliseconds pause = 100ms;
+    for (unsigned retries_left = retries_;; --retries_left, pause = std::min(2 * pause, 10'000ms)) {
+        const std::string failure = failure_of_one_try(job);
+        if (failure.empty())
+            return;
+        // Ctrl-C reaches the command as well: its failure is then no failure of the event.
+        if (interrupted())
+            throw Interrupted();
+        if (retries_left == 0)
+            throw Failure(ExitCode::failed,
+                          fmt::format("{}: the command {}; not acknowledged", job.name(), failure));
+        note(fmt::format("{}: the command {}; again in {}", job.name(), failure,
+                         format_duration(pause)));
+        sleep_until(std::chrono::steady_clock::now() + pause);
+    }
+}
+
+// Empty if the command exited 0; otherwise what it did instead.
+std::string Command::failure_of_one_try(const Job& job) const {
+    const pid_t pid =
+        Spawn(job.rewound_payload()).shell(shell_, environment_with(job.variables(), socket_));
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            fail("waiting for the command", errno);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return {};
+    if (WIFEXITED(status))
+        return fmt::format("exited with {}", WEXITSTATUS(status));
+    return fmt::format("was killed by signal {}", WTERMSIG(status));
+}
+
+} // namespace shmbus::tools

@@ -1,0 +1,89 @@
+#include "tools/peers.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace shmbus::tools {
+
+namespace {
+
+Json peers_json(const TopicInfo& topic, const std::vector<PeerInfo>& peers, bool subscribers) {
+    Json list = Json::array();
+    for (const PeerInfo& peer : peers) {
+        Json json;
+        json["pid"] = peer.pid;
+        json["uid"] = peer.uid;
+        json["command"] = peer.command;
+        if (subscribers) {
+            json["cursor"] = peer.cursor;
+            json["lag"] = lag_of(topic, peer);
+            json["lossy"] = peer.lossy;
+        }
+        list.push_back(json);
+    }
+    return list;
+}
+
+} // namespace
+
+std::string policy_word(FullPolicy policy) {
+    switch (policy) {
+    case FullPolicy::block:
+        return "block";
+    case FullPolicy::reject:
+        return "reject";
+    case FullPolicy::drop_oldest:
+        return "drop-oldest";
+    }
+    return fmt::format("policy {}", static_cast<unsigned>(policy));
+}
+
+std::uint64_t lag_of(const TopicInfo& topic, const PeerInfo& subscriber) noexcept {
+    return topic.head > subscriber.cursor ? topic.head - subscriber.cursor : 0;
+}
+
+std::uint64_t events_in_ring(const TopicInfo& topic) noexcept {
+    return topic.head + 1 > topic.first ? topic.head + 1 - topic.first : 0;
+}
+
+const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept {
+    if (topic.options.full == FullPolicy::drop_oldest)
+        return nullptr; // waits for nobody
+    const PeerInfo* slowest = nullptr;
+    for (const PeerInfo& peer : topic.subscribers)
+        if (!peer.lossy && (slowest == nullptr || peer.cursor < slowest->cursor))
+            slowest = &peer;
+    return slowest;
+}
+
+std::string describe(const PeerInfo& peer) {
+    return fmt::format("pid {} ({})", peer.pid, printable(peer.command));
+}
+
+Json json_of(const TopicInfo& topic, bool with_peers) {
+    Json json;
+    json["topic"] = topic.name;
+    json["uuid"] = topic.uuid;
+    json["retention"] = "memory";
+    json["full"] = policy_word(topic.options.full);
+    json["capacity"] = topic.options.capacity;
+    json["slot"] = topic.options.slot_bytes;
+    json["max_event"] = topic.options.max_event;
+    json["pool"] = topic.options.pool_bytes;
+    json["evict_after_ms"] = topic.options.evict_after_ms;
+    json["hold_timeout_ms"] = topic.options.hold_timeout_ms;
+    json["first"] = topic.first;
+    json["head"] = topic.head;
+    json["draining"] = topic.draining;
+    json["memory_bytes"] = topic.memory_bytes;
+    json["creator_uid"] = topic.creator_uid;
+    json["publisher_count"] = topic.publisher_count;
+    json["subscriber_count"] = topic.subscriber_count;
+    if (with_peers) {
+        json["publishers"] = peers_json(topic, topic.publishers, false);
+        json["subscribers"] = peers_json(topic, topic.subscribers, true);
+    }
+    return json;
+}
+
+} // namespace shmbus::tools

@@ -1,0 +1,29 @@
+// What is worth knowing of a topic and of the processes that use it, as JSON and in words.
+#pragma once
+
+#include "tools/text.hpp"
+
+#include <shmbus/types.hpp>
+
+namespace shmbus::tools {
+
+/// The word of the command line for a policy: "drop-oldest".
+[[nodiscard]] std::string policy_word(FullPolicy policy);
+
+/// How many events lie between a subscriber and the head.
+[[nodiscard]] std::uint64_t lag_of(const TopicInfo& topic, const PeerInfo& subscriber) noexcept;
+
+/// How many sequences are still in the ring.
+[[nodiscard]] std::uint64_t events_in_ring(const TopicInfo& topic) noexcept;
+
+/// The subscriber that publishers wait for first: the one furthest behind of those that gate.
+/// nullptr if there is none.
+[[nodiscard]] const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept;
+
+/// "pid 4711 (sh)".
+[[nodiscard]] std::string describe(const PeerInfo& peer);
+
+/// Everything; the lists of peers only if `with_peers`.
+[[nodiscard]] Json json_of(const TopicInfo& topic, bool with_peers);
+
+} // namespace shmbus::tools

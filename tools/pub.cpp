@@ -1,0 +1,360 @@
+// shmbus pub: publishes one event, or a stream of them from stdin.
+#include "tools/command.hpp"
+#include "tools/input.hpp"
+#include "tools/interrupt.hpp"
+#include "tools/output.hpp"
+#include "tools/peers.hpp"
+#include "tools/text.hpp"
+
+#include <limits>
+#include <unistd.h>
+
+namespace shmbus::tools {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+struct PubArguments {
+    std::string topic;
+    std::optional<std::string> data;
+    Input::Split split = Input::Split::whole;
+    std::string key;
+    std::uint32_t type = 0;
+    CorrelationId correlation;
+    std::optional<std::pair<std::string, Sequence>> cause;
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::optional<Nanoseconds> timeout;
+    std::optional<double> rate;
+};
+
+CorrelationId parse_correlation(std::string_view text) {
+    if (text == "new")
+        return CorrelationId::random();
+    const auto id = CorrelationId::parse(text);
+    if (id)
+        return *id;
+    throw Failure(ExitCode::usage,
+                  fmt::format("'{}' is neither 32 hexadecimal digits nor 'new'", printable(text)));
+}
+
+std::pair<std::string, Sequence> parse_cause(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos)
+        throw Failure(ExitCode::usage, fmt::format("'{}' is not TOPIC:SEQ", printable(text)));
+    return {parse_name(text.substr(0, colon), "topic"),
+            parse_number(text.substr(colon + 1), 1, std::numeric_limits<Sequence>::max())};
+}
+
+std::vector<std::pair<std::string, std::string>>
+parse_headers(const std::vector<std::string>& texts) {
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::size_t bytes = 0;
+    for (const std::string& text : texts) {
+        const std::size_t equals = text.find('=');
+        if (equals == std::string::npos || equals == 0)
+            throw Failure(ExitCode::usage, fmt::format("'{}' is not K=V", printable(text)));
+        headers.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+        bytes += text.size() - 1 + 6; // as max_headers_bytes counts
+    }
+    if (bytes > max_headers_bytes)
+        throw Failure(ExitCode::usage,
+                      fmt::format("together they take {} bytes; {} is the most an event carries",
+                                  bytes, max_headers_bytes));
+    return headers;
+}
+
+std::string parse_key(const std::string& text) {
+    if (!text.empty() && text.size() <= max_key_bytes)
+        return text;
+    throw Failure(ExitCode::usage,
+                  fmt::format("a key has 1 to {} bytes, this one {}", max_key_bytes, text.size()));
+}
+
+double parse_rate(const std::string& text) {
+    char* end = nullptr;
+    const double rate = std::strtod(text.c_str(), &end);
+    if (end != text.c_str() && *end == '\0' && rate >= 1e-3 && rate <= 1e9)
+        return rate;
+    throw Failure(ExitCode::usage, fmt::format("'{}' is no number of events a second from 0.001 up",
+                                               printable(text)));
+}
+
+/// What has been published.
+struct Tally {
+    Sequence first = 0;
+    Sequence last = 0;
+    std::uint64_t count = 0;
+};
+
+/// One run of pub: a connection, a publisher, and the attributes that all its events share.
+class Publishing {
+  public:
+    Publishing(const Context& context, const PubArguments& arguments);
+    /// @throws Failure, Error, Interrupted; the tally is right in any case
+    void run(Tally& tally);
+
+  private:
+    [[nodiscard]] Attributes attributes() const;
+    void publish(std::string_view payload);
+    PublishResult wait_for_room(std::string_view payload);
+    PublishResult publish_until(std::string_view payload, Deadline deadline);
+    [[nodiscard]] std::string who_holds_it_up();
+    [[noreturn]] void explain(PublishOutcome outcome, std::string_view payload);
+    [[noreturn]] void explain_closed();
+    [[noreturn]] void explain_too_large(const TooLarge& event) const;
+
+    const Context& context_;
+    const PubArguments& arguments_;
+    std::vector<Header> headers_;
+    Bus bus_;
+    Publisher publisher_;
+};
+
+Publishing::Publishing(const Context& context, const PubArguments& arguments)
+    : context_(context), arguments_(arguments), bus_(context.bus),
+      publisher_(
+          on_topic(context, arguments.topic, [&] { return bus_.publisher(arguments.topic); })) {
+    for (const auto& [name, value] : arguments.headers)
+        headers_.push_back({name, value});
+}
+
+Attributes Publishing::attributes() const {
+    Attributes attributes;
+    attributes.key = arguments_.key;
+    attributes.type = arguments_.type;
+    attributes.correlation = arguments_.correlation;
+    if (arguments_.cause)
+        attributes.cause = Cause{arguments_.cause->first, arguments_.cause->second};
+    attributes.headers = headers_;
+    return attributes;
+}
+
+void Publishing::run(Tally& tally) {
+    const OnInterrupt guard(publisher_);
+    const auto begin = Clock::now();
+    const auto publish_next = [&](std::string_view payload) {
+        if (interrupted())
+            throw Interrupted();
+        // By the whole schedule, not by the last event, so that delays do not add up.
+        if (arguments_.rate)
+            sleep_until(begin +
+                        std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double>(
+                            static_cast<double>(tally.count) / *arguments_.rate)));
+        const PublishResult result = wait_for_room(payload);
+        if (!result)
+            explain(result.outcome, payload);
+        if (tally.count++ == 0)
+            tally.first = result.sequence;
+        tally.last = result.sequence;
+    };
+    if (arguments_.data) {
+        publish_next(*arguments_.data);
+        return;
+    }
+    Input input(STDIN_FILENO, arguments_.split, publisher_.max_event());
+    try {
+        while (const auto payload = input.next())
+            publish_next(*payload);
+    } catch (const TooLarge& event) {
+        explain_too_large(event);
+    }
+}
+
+// Publishes at once where there is room; else waits, and after a second says for what.
+PublishResult Publishing::wait_for_room(std::string_view payload) {
+    PublishResult result = publish_until(payload, Deadline::now());
+    const bool may_wait =
+        result.outcome == PublishOutcome::timed_out || result.outcome == PublishOutcome::pool_full;
+    if (!may_wait)
+        return result;
+    const Deadline deadline =
+        arguments_.timeout ? Deadline(*arguments_.timeout) : Deadline::never();
+    const Deadline soon(1s);
+    result = publish_until(payload, soon.when() < deadline.when() ? soon : deadline);
+    // On a topic that does not block, an exhausted pool does not wait for the deadline.
+    const bool goes_on = result.outcome == PublishOutcome::timed_out ||
+                         (result.outcome == PublishOutcome::pool_full && soon.passed());
+    if (!goes_on || deadline.passed())
+        return result;
+    note(fmt::format("topic '{}': waiting for room for an event of {}{}", arguments_.topic,
+                     counted(payload.size(), "byte"), who_holds_it_up()));
+    result = publish_until(payload, deadline);
+    if (!result)
+        result.outcome = PublishOutcome::timed_out; // for slot or chunk alike
+    return result;
+}
+
+// A signal that is not for us (a window that changed its size) does not end the wait.
+PublishResult Publishing::publish_until(std::string_view payload, Deadline deadline) {
+    while (true) {
+        const PublishResult result = publisher_.publish(as_bytes(payload), attributes(), deadline);
+        if (result.outcome != PublishOutcome::interrupted)
+            return result;
+        if (interrupted())
+            throw Interrupted();
+    }
+}
+
+// "; pid 4711 (sh) has 3 events to acknowledge", as far as the daemon knows.
+std::string Publishing::who_holds_it_up() {
+    try {
+        const TopicInfo topic = bus_.topic(arguments_.topic);
+        const PeerInfo* const gate = slowest_gate(topic);
+        if (gate == nullptr)
+            return {};
+        return fmt::format("; {} has {} to acknowledge", describe(*gate),
+                           counted(lag_of(topic, *gate), "event"));
+    } catch (const Error& error) { // waiting does not need the daemon; knowing for whom does
+        return fmt::format("; for whom is not known ({})", error.what());
+    }
+}
+
+void Publishing::explain(PublishOutcome outcome, std::string_view payload) {
+    const ExitCode code = exit_code_of(outcome);
+    switch (outcome) {
+    case PublishOutcome::full:
+        throw Failure(code,
+                      fmt::format("topic '{}' is full{}", arguments_.topic, who_holds_it_up()));
+    case PublishOutcome::pool_full:
+        throw Failure(code, fmt::format("topic '{}': its pool has no room for {}; a topic with a "
+                                        "larger one: {} topic create NAME --pool BYTES",
+                                        arguments_.topic, counted(payload.size(), "byte"),
+                                        context_.self()));
+    case PublishOutcome::timed_out:
+        throw Failure(code, fmt::format("topic '{}': no room within {}{}", arguments_.topic,
+                                        format_duration(arguments_.timeout.value_or(0ns)),
+                                        who_holds_it_up()));
+    case PublishOutcome::closed:
+        explain_closed();
+    case PublishOutcome::too_large:
+        if (payload.size() > publisher_.max_event())
+            explain_too_large({.bytes = payload.size(), .at_least = false});
+        throw Failure(
+            code, fmt::format("topic '{}': an event of {} with this key and these headers "
+                              "fits nowhere; a topic with room: {} topic create NAME "
+                              "--slot BYTES --pool BYTES",
+                              arguments_.topic, counted(payload.size(), "byte"), context_.self()));
+    default:
+        throw Failure(code, fmt::format("topic '{}': {}", arguments_.topic, name_of(outcome)));
+    }
+}
+
+void Publishing::explain_closed() {
+    const TopicInfo topic =
+        on_topic(context_, arguments_.topic, [&] { return bus_.topic(arguments_.topic); });
+    if (topic.draining)
+        throw Failure(ExitCode::refused,
+                      fmt::format("topic '{0}' is draining and takes no events; to open it again: "
+                                  "{1} topic drain {0} --undo",
+                                  arguments_.topic, context_.self()));
+    throw Failure(ExitCode::refused,
+                  fmt::format("topic '{}' was closed: removed and made anew, or its daemon stopped",
+                              arguments_.topic));
+}
+
+void Publishing::explain_too_large(const TooLarge& event) const {
+    throw Failure(ExitCode::refused,
+                  fmt::format("topic '{}' takes events of up to {} ({}), and this one has {}{}; a "
+                              "topic for larger ones: {} topic create NAME --max-event BYTES",
+                              arguments_.topic, counted(publisher_.max_event(), "byte"),
+                              format_size(publisher_.max_event()),
+                              event.at_least ? "at least " : "", event.bytes, context_.self()));
+}
+
+void report(const Context& context, const PubArguments& arguments, const Tally& tally) {
+    if (!context.json)
+        return;
+    Json json{{"topic", arguments.topic}, {"first", nullptr}, {"last", nullptr}};
+    if (tally.count > 0) {
+        json["first"] = tally.first;
+        json["last"] = tally.last;
+    }
+    json["count"] = tally.count;
+    if (!arguments.correlation.empty())
+        json["correlation"] = arguments.correlation.to_string();
+    write_out(to_line(json));
+}
+
+ExitCode publish(const Context& context, const PubArguments& arguments) {
+    Tally tally;
+    try {
+        Publishing(context, arguments).run(tally);
+    } catch (...) {
+        report(context, arguments, tally);
+        if (!arguments.data && arguments.split != Input::Split::whole && !context.json)
+            note(fmt::format("{} published before it ended", counted(tally.count, "event")));
+        throw;
+    }
+    report(context, arguments, tally);
+    return ExitCode::done;
+}
+
+void add_attributes(CLI::App& verb, PubArguments& a) {
+    add_parsed(verb, "--key", a.key, parse_key, "K", "the key of each event, at most 255 bytes");
+    add_parsed(
+        verb, "--type", a.type,
+        [](const std::string& text) {
+            return static_cast<std::uint32_t>(
+                parse_number(text, 0, std::numeric_limits<std::uint32_t>::max()));
+        },
+        "N", "the application's own event type (0)");
+    add_parsed(verb, "--correlation", a.correlation, parse_correlation, "HEX|new",
+               "the request it belongs to: 32 hexadecimal digits");
+    add_parsed(verb, "--cause", a.cause, parse_cause, "TOPIC:SEQ", "the event that made it happen");
+    const auto store = [&a](const std::vector<std::string>& texts) {
+        try {
+            a.headers = parse_headers(texts);
+        } catch (const Failure& failure) {
+            throw CLI::ValidationError("--header", failure.what());
+        }
+    };
+    verb.add_option_function<std::vector<std::string>>("--header", store, "more, again and again")
+        ->type_name("K=V")
+        ->allow_extra_args(false);
+}
+
+constexpr auto named_later =
+    "named publishers need a topic on disk, which this version does not have";
+constexpr auto pub_examples = R"(Examples:
+  shmbus pub trades 'hello' --key eu
+  tail -f /var/log/syslog | shmbus pub logs --lines
+  shmbus pub images --type 7 < picture.png
+  shmbus sub a --format framed | shmbus pub b --framed)";
+
+} // namespace
+
+void add_pub(CLI::App& root, Invocation& invocation) {
+    const auto arguments = std::make_shared<PubArguments>();
+    PubArguments& a = *arguments;
+    CLI::App& verb = *root.add_subcommand("pub", "publish events");
+    verb.add_option("TOPIC", a.topic, "the topic")->required();
+    auto* const data = verb.add_option_function<std::string>(
+        "DATA", [&a](const std::string& text) { a.data = text; },
+        "the payload of one event; without it, all of stdin is one event");
+    auto* const lines = verb.add_flag_callback(
+        "--lines", [&a] { a.split = Input::Split::lines; }, "one event for each line of stdin");
+    auto* const framed = verb.add_flag_callback(
+        "--framed", [&a] { a.split = Input::Split::frames; },
+        "one event for each frame of stdin: u32 little-endian length, then the bytes");
+    lines->excludes(framed)->excludes(data);
+    framed->excludes(data);
+    add_attributes(verb, a);
+    add_parsed(verb, "--timeout", a.timeout, parse_duration, "DURATION",
+               "how long an event may wait for room (as long as it takes)");
+    add_parsed(verb, "--rate", a.rate, parse_rate, "N", "at most N events a second");
+    add_unavailable_option(verb, "--as", named_later);
+    add_unavailable_option(verb, "--id", named_later);
+    add_unavailable_flag(verb, "--wait-durable",
+                         "only a topic on disk is durable, and this version does not have those");
+    verb.footer(pub_examples);
+    verb.callback([arguments, &invocation] {
+        arguments->topic = parse_name(arguments->topic, "topic");
+        invocation.run = [arguments](const Context& context) {
+            return publish(context, *arguments);
+        };
+    });
+}
+
+} // namespace shmbus::tools

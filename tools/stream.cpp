@@ -1,0 +1,205 @@
+#include "tools/stream.hpp"
+
+#include "tools/interrupt.hpp"
+#include "tools/output.hpp"
+#include "tools/units.hpp"
+
+#include <fmt/format.h>
+#include <thread>
+
+namespace shmbus::tools {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A batch ends here, so that publishers of a full topic get room while events keep coming.
+constexpr std::size_t batch_bytes = 64 * 1024;
+constexpr unsigned batch_events = 1024;
+
+struct All {
+    std::vector<Subscription>& subscriptions;
+    void interrupt() noexcept {
+        for (Subscription& subscription : subscriptions)
+            subscription.interrupt();
+    }
+};
+
+} // namespace
+
+Stream::Stream(StreamOptions options, std::function<void(const std::string&)> explain_closed)
+    : options_(std::move(options)), explain_closed_(std::move(explain_closed)),
+      last_event_(Clock::now()) {}
+
+void Stream::follow(std::vector<Subscription>& subscriptions) {
+    subscriptions_ = &subscriptions;
+    All all{subscriptions};
+    const OnInterrupt guard(all);
+    if (subscriptions.size() == 1) {
+        follow_one(subscriptions.front());
+    } else {
+        std::vector<std::thread> threads;
+        block_interrupts(); // the threads inherit this; a signal is the main thread's
+        try {
+            for (Subscription& subscription : subscriptions)
+                threads.emplace_back([this, &subscription] { follow_one(subscription); });
+        } catch (const std::system_error&) {
+            stop(std::current_exception());
+        }
+        unblock_interrupts();
+        for (std::thread& thread : threads)
+            thread.join();
+    }
+    if (reason_)
+        std::rethrow_exception(reason_);
+}
+
+void Stream::follow_one(Subscription& subscription) noexcept {
+    Follower follower{.subscription = subscription};
+    try {
+        follow_until_stopped(follower);
+    } catch (...) {
+        stop(std::current_exception());
+    }
+    try {
+        settle(follower); // what was printed before the reason to stop came
+    } catch (...) {
+        stop(std::current_exception());
+    }
+}
+
+void Stream::follow_until_stopped(Follower& follower) {
+    while (!stopped_) {
+        if (interrupted())
+            throw Interrupted();
+        Received received = receive(follower);
+        if (const auto* const nothing = std::get_if<Nothing>(&received)) {
+            consider(follower, *nothing);
+            continue;
+        }
+        if (!take(follower, received))
+            return;
+        if (follower.batch_is_full)
+            settle(follower);
+        if (options_.silence)
+            last_event_ = Clock::now();
+    }
+}
+
+// What is there at once; if nothing is, prints and acknowledges all so far before it waits.
+Received Stream::receive(Follower& follower) {
+    Received received = follower.subscription.receive(Deadline::now());
+    if (!std::holds_alternative<Nothing>(received))
+        return received;
+    // Behind us lies what was printed and what a filter left out: both are done with.
+    follower.settled = follower.subscription.position() - 1;
+    settle(follower);
+    return follower.subscription.receive(end_of_silence());
+}
+
+// Ends the stream if there is a reason to, by throwing it.
+void Stream::consider(const Follower& follower, Nothing nothing) {
+    const auto code_without = [this](ExitCode code) {
+        return options_.count ? ExitCode::timed_out : code; // fewer events than --count
+    };
+    if (nothing == Nothing::timed_out && end_of_silence().passed())
+        throw Failure(
+            ExitCode::timed_out,
+            fmt::format("no event for {}{}", format_duration(*options_.silence), progress()));
+    if (nothing != Nothing::closed)
+        return; // or another topic's event broke the silence
+    try {
+        explain_closed_(follower.subscription.topic());
+    } catch (const Failure& failure) {
+        throw Failure(code_without(failure.code()), failure.what() + progress());
+    }
+}
+
+// Prints an event or a gap; false if it came too late to be counted.
+bool Stream::take(Follower& follower, Received& received) {
+    const std::lock_guard lock(output_mutex_);
+    if (options_.count && printed_ == *options_.count)
+        return false;
+    const std::string& topic = follower.subscription.topic();
+    if (const auto* const gap = std::get_if<Gap>(&received))
+        print_gap(topic, *gap);
+    else if (print(topic, std::get<Event>(received)) && ++printed_ == options_.count)
+        stop(nullptr);
+    follower.settled = follower.subscription.position() - 1;
+    follower.batch_is_full = options_.command || buffer_.size() >= batch_bytes ||
+                             ++follower.unsettled_events == batch_events;
+    return true;
+}
+
+// false if the event's memory was reused while it was read; what it was becomes a gap.
+bool Stream::print(std::string_view topic, Event& event) {
+    const Sequence sequence = event.sequence();
+    const std::size_t before = buffer_.size();
+    std::optional<Job> job;
+    if (options_.command)
+        job.emplace(record_of(topic, event));
+    else
+        options_.format.append(buffer_, record_of(topic, event));
+    if (event.release() == Released::revoked) {
+        buffer_.resize(before);
+        print_gap(topic, {.first = sequence, .last = sequence, .reason = GapReason::overrun});
+        return false;
+    }
+    if (job)
+        options_.command.run(*job);
+    return true;
+}
+
+void Stream::print_gap(std::string_view topic, const Gap& gap) {
+    if (options_.format.shows_gaps() && !options_.command)
+        options_.format.append_gap(buffer_, topic, gap);
+    else
+        note(fmt::format("gap: topic '{}': no events {} to {}: {}", topic, gap.first, gap.last,
+                         name_of(gap.reason)));
+}
+
+void Stream::settle(Follower& follower) {
+    flush();
+    if (options_.acknowledge && follower.settled != 0)
+        follower.subscription.acknowledge(follower.settled);
+    follower.unsettled_events = 0;
+    follower.batch_is_full = false;
+}
+
+void Stream::flush() {
+    const std::lock_guard lock(output_mutex_);
+    // Once a write has failed, what else is in the buffer must not look written to anybody.
+    if (output_failed_)
+        throw OutputClosed();
+    if (buffer_.empty())
+        return;
+    output_failed_ = true;
+    write_out(buffer_);
+    output_failed_ = false;
+    buffer_.clear();
+}
+
+Deadline Stream::end_of_silence() const {
+    if (!options_.silence)
+        return Deadline::never();
+    return last_event_.load() + *options_.silence;
+}
+
+std::string Stream::progress() {
+    const std::lock_guard lock(output_mutex_);
+    return options_.count ? fmt::format("; {} of {} events", printed_, *options_.count) : "";
+}
+
+void Stream::stop(std::exception_ptr reason) noexcept {
+    {
+        const std::lock_guard lock(stop_mutex_);
+        if (stopped_)
+            return;
+        reason_ = std::move(reason);
+        stopped_ = true;
+    }
+    for (Subscription& subscription : *subscriptions_)
+        subscription.interrupt();
+}
+
+} // namespace shmbus::tools

@@ -1,0 +1,208 @@
+// shmbus sub: prints the events of topics and acknowledges each after it was written out.
+#include "tools/command.hpp"
+#include "tools/output.hpp"
+#include "tools/peers.hpp"
+#include "tools/stream.hpp"
+#include "tools/text.hpp"
+
+#include <limits>
+#include <set>
+
+namespace shmbus::tools {
+
+namespace {
+
+struct SubArguments {
+    std::vector<std::string> topics;
+    std::optional<Start> start;
+    std::vector<std::uint32_t> types;
+    std::optional<std::string> key;
+    std::optional<std::uint64_t> count;
+    std::optional<Nanoseconds> silence;
+    bool no_acknowledge = false;
+    bool lossy = false;
+    std::optional<Format> format;
+    std::string command;
+    unsigned retries = 3;
+};
+
+constexpr auto any_number = std::numeric_limits<std::uint64_t>::max();
+
+Start parse_start(const std::string& text) {
+    if (text == "all")
+        return Start::all();
+    if (text == "new")
+        return Start::latest();
+    if (text == "last")
+        return Start::last();
+    if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
+        return Start::sequence(parse_number(text, 1, any_number));
+    try {
+        return Start::time(parse_time(text, std::chrono::system_clock::now()));
+    } catch (const Failure&) {
+        throw Failure(
+            ExitCode::usage,
+            fmt::format("'{}' is none of all, new, last, a sequence from 1 up, a time such "
+                        "as 2024-02-29T12:00:00Z, or -5m for five minutes ago",
+                        printable(text)));
+    }
+}
+
+std::uint32_t parse_type(const std::string& text) {
+    return static_cast<std::uint32_t>(
+        parse_number(text, 0, std::numeric_limits<std::uint32_t>::max()));
+}
+
+SubscribeOptions subscribe_options(const SubArguments& arguments) {
+    SubscribeOptions options;
+    options.start = arguments.start.value_or(Start::latest());
+    options.types = arguments.types;
+    options.key = arguments.key;
+    options.lossy = arguments.lossy;
+    options.auto_acknowledge = false;
+    return options;
+}
+
+// Who says nothing about --from gets what is published from now on, and may not expect that.
+void hint_at_older_events(Bus& bus, const Subscription& subscription) {
+    const TopicInfo topic = bus.topic(subscription.topic());
+    if (topic.first >= subscription.position() || events_in_ring(topic) == 0)
+        return;
+    note(fmt::format("topic '{}' has {} older than this; to see them: --from all", topic.name,
+                     counted(subscription.position() - topic.first, "event")));
+}
+
+void explain_closed(Bus& bus, const std::string& topic) {
+    try {
+        static_cast<void>(bus.topic(topic));
+    } catch (const Error& error) {
+        if (error.code() == Errc::no_such_topic)
+            throw Failure(ExitCode::not_found, fmt::format("topic '{}' was removed", topic));
+        throw Failure(
+            exit_code_of(error.code()),
+            fmt::format("topic '{}' was closed: its daemon stopped ({})", topic, error.what()));
+    }
+    throw Failure(
+        ExitCode::failed,
+        fmt::format("topic '{}' was closed: removed and made anew, or its daemon restarted",
+                    topic));
+}
+
+StreamOptions stream_options(const Context& context, const SubArguments& arguments,
+                             const std::string& socket) {
+    StreamOptions options;
+    options.format = arguments.format.value_or(context.json ? Format("json") : Format());
+    options.command = Command(arguments.command, socket, arguments.retries);
+    options.count = arguments.count;
+    options.silence = arguments.silence;
+    options.acknowledge = !arguments.no_acknowledge;
+    return options;
+}
+
+ExitCode subscribe(const Context& context, const SubArguments& arguments) {
+    if (context.json && arguments.format)
+        throw Failure(ExitCode::usage, "--json is --format json: give one of --json and --format");
+    if (context.json && !arguments.command.empty())
+        throw Failure(ExitCode::usage, "--exec prints nothing, so --json has no meaning with it");
+    Bus bus(context.bus);
+    std::vector<Subscription> subscriptions;
+    for (const std::string& topic : arguments.topics)
+        subscriptions.push_back(on_topic(
+            context, topic, [&] { return bus.subscribe(topic, subscribe_options(arguments)); }));
+    if (!arguments.start)
+        for (const Subscription& subscription : subscriptions)
+            hint_at_older_events(bus, subscription);
+    Stream stream(stream_options(context, arguments, bus.socket()),
+                  [&](const std::string& topic) { explain_closed(bus, topic); });
+    stream.follow(subscriptions);
+    return ExitCode::done;
+}
+
+std::vector<std::string> checked_topics(const std::vector<std::string>& names) {
+    std::set<std::string> seen;
+    for (const std::string& name : names)
+        if (!seen.insert(parse_name(name, "topic")).second)
+            throw Failure(ExitCode::usage, fmt::format("topic '{}' is given twice", name));
+    return names;
+}
+
+void add_selection(CLI::App& verb, SubArguments& a) {
+    verb.add_option("TOPIC", a.topics, "one topic or more")->required();
+    add_parsed(verb, "--from", a.start, parse_start, "all|new|last|SEQ|TIME",
+               "the first event: the oldest still there, the next one to come, the newest there, a "
+               "sequence, or a time (new)");
+    const auto store_types = [&a](const std::vector<std::string>& texts) {
+        try {
+            for (const std::string& text : texts)
+                a.types.push_back(parse_type(text));
+        } catch (const Failure& failure) {
+            throw CLI::ValidationError("--type", failure.what());
+        }
+    };
+    verb.add_option_function<std::vector<std::string>>(
+            "--type", store_types, "only events of this type; again for one more")
+        ->type_name("N")
+        ->allow_extra_args(false);
+    verb.add_option("--key", a.key, "only events with this key")->type_name("K");
+    add_parsed(
+        verb, "--count", a.count,
+        [](const std::string& text) { return parse_number(text, 1, any_number); }, "N",
+        "end after N events");
+    add_parsed(verb, "--timeout", a.silence, parse_duration, "DURATION",
+               "end, with 3, when no event came for that long");
+    verb.add_flag("--no-ack", a.no_acknowledge, "acknowledge nothing");
+    verb.add_flag("--lossy", a.lossy,
+                  "let publishers of a full topic overwrite what was not read yet: look on without "
+                  "holding anybody up");
+}
+
+void add_presentation(CLI::App& verb, SubArguments& a) {
+    auto* const format = add_parsed(
+        verb, "--format", a.format, [](const std::string& text) { return Format(text); },
+        "lines|raw|framed|hex|json|TEMPLATE",
+        "payloads with a newline each (lines), as they are, with a u32 little-endian length "
+        "before, "
+        "as hexadecimal digits; JSON, one object a line; or text with %s sequence, %t time, %k "
+        "key, "
+        "%y type, %c correlation, %p payload, %T topic");
+    auto* const command =
+        verb.add_option("--exec", a.command,
+                        "run CMD for each event, with the payload on stdin and "
+                        "SHMBUS_SEQ, SHMBUS_KEY, … in the environment; acknowledge "
+                        "when it exits 0");
+    command->type_name("CMD")->excludes(format);
+    add_parsed(
+        verb, "--retries", a.retries,
+        [](const std::string& text) { return static_cast<unsigned>(parse_number(text, 0, 1000)); },
+        "N", "of CMD, with growing pauses, before sub gives up with 1 (3)")
+        ->needs(command);
+}
+
+constexpr auto durable_later =
+    "durable subscriptions need a topic on disk, which this version does not have";
+constexpr auto sub_examples = R"(Examples:
+  shmbus sub trades
+  shmbus sub trades --from all --format '%t %k %p'
+  shmbus sub orders returns --json | jq .payload
+  shmbus sub jobs --exec 'sh -c "convert - /srv/out/$SHMBUS_SEQ.png"')";
+
+} // namespace
+
+void add_sub(CLI::App& root, Invocation& invocation) {
+    const auto arguments = std::make_shared<SubArguments>();
+    CLI::App& verb = *root.add_subcommand("sub", "print events as they come");
+    add_selection(verb, *arguments);
+    add_presentation(verb, *arguments);
+    add_unavailable_option(verb, "--name", durable_later);
+    add_unavailable_option(verb, "--group", durable_later);
+    add_unavailable_flag(verb, "--steal", durable_later);
+    verb.footer(sub_examples);
+    verb.callback([arguments, &invocation] {
+        arguments->topics = checked_topics(arguments->topics);
+        invocation.run = [arguments](const Context& context) {
+            return subscribe(context, *arguments);
+        };
+    });
+}
+
+} // namespace shmbus::tools
