@@ -1,0 +1,99 @@
+// The daemon as a program: its arguments, its socket, its end.
+#include "control/session.hpp"
+#include "daemon/refusal.hpp"
+#include "support/daemon_process.hpp"
+
+#include <csignal>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+namespace shmbus {
+namespace {
+
+using namespace std::chrono_literals;
+using test::DaemonProcess;
+using test::Shmbusd;
+using testing::HasSubstr;
+namespace fs = std::filesystem;
+
+struct Outcome {
+    int code;
+    std::string log;
+};
+
+Outcome outcome_of(const std::vector<std::string>& arguments) {
+    Shmbusd daemon(arguments);
+    const int code = daemon.wait(30s);
+    return {code, daemon.log()};
+}
+
+TEST(Shmbusd, ServesAndGoes) {
+    DaemonProcess daemon;
+    EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
+    for (const int signal : {SIGTERM, SIGINT}) {
+        daemon.kill(signal);
+        EXPECT_EQ(daemon.wait(), 0);
+        EXPECT_TRUE(fs::is_empty(daemon.directory()));
+        daemon.restart();
+    }
+}
+
+TEST(Shmbusd, IsTheOnlyOneAtItsSocket) {
+    DaemonProcess daemon;
+    const auto second = outcome_of({"--socket", daemon.socket()});
+    EXPECT_EQ(second.code, 1);
+    EXPECT_THAT(second.log, HasSubstr("another daemon listens at " + daemon.socket()));
+    EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
+}
+
+TEST(Shmbusd, TakesTheSocketOfOneThatWasKilled) {
+    DaemonProcess daemon;
+    daemon.kill(SIGKILL);
+    EXPECT_EQ(daemon.wait(), -SIGKILL);
+    EXPECT_TRUE(fs::exists(daemon.socket()));
+    daemon.restart();
+    EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
+}
+
+TEST(Shmbusd, LeavesAFileInItsPlace) {
+    const test::TemporaryDirectory directory;
+    const auto path = directory.path() / "bus.sock";
+    std::ofstream(path) << "precious";
+    const auto outcome = outcome_of({"--socket", path.string()});
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.log, HasSubstr("is no socket"));
+    EXPECT_EQ(fs::file_size(path), 8U);
+}
+
+TEST(Shmbusd, SaysWhatIsWrongWithAPath) {
+    const auto outcome = outcome_of({"--socket", std::string(200, 'x')});
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_THAT(outcome.log, HasSubstr("at most 107 bytes"));
+}
+
+TEST(Shmbusd, ExitsWith2ForWrongUsage) {
+    EXPECT_EQ(outcome_of({"--sokcet", "x"}).code, 2);
+    EXPECT_EQ(outcome_of({"--user", "--system"}).code, 2);
+    EXPECT_EQ(outcome_of({"--version"}).code, 0);
+    EXPECT_EQ(outcome_of({"--help"}).code, 0);
+}
+
+TEST(Shmbusd, MakesItsStateDirectoryForItselfAlone) {
+    const test::TemporaryDirectory directory;
+    const auto state = directory.path() / "state";
+    const DaemonProcess daemon({"--state-dir", state.string()});
+    struct stat status {};
+    ASSERT_EQ(::stat(state.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777U, 0700U);
+}
+
+TEST(Shmbusd, BeginsSequencesWhereATestWants) {
+    const DaemonProcess daemon({"--test-first-sequence", "281474976710656"});
+    const auto session = control::Session::connect(daemon.socket(), 30s);
+    session->create_topic("orders", {}, false);
+    EXPECT_EQ(session->describe_topic("orders").first, 281474976710656U);
+}
+
+} // namespace
+} // namespace shmbus

@@ -1,0 +1,109 @@
+#include "daemon/registry/sessions.hpp"
+
+#include "daemon/registry/limits.hpp"
+#include "shmbus/error.hpp"
+
+#include <gmock/gmock.h>
+
+namespace shmbus::registry {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class SessionsTest : public testing::Test {
+  protected:
+    std::vector<SessionId> gone;
+    Sessions sessions{[this](SessionId id) { gone.push_back(id); }};
+    std::shared_ptr<Topic> topic = std::make_shared<Topic>(
+        "orders", TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0},
+        1, 1000);
+    const base::Peer peer{.pid = 77, .uid = 1000, .groups = {}};
+};
+
+TEST_F(SessionsTest, EndWithTheConnectionWhenTheyHoldNothing) {
+    const auto id = sessions.open(peer, "worker");
+    const auto lease = sessions.lease_publisher(id, topic);
+    sessions.release(id, lease.lease);
+    EXPECT_EQ(topic->publisher_count(), 0U);
+    EXPECT_TRUE(sessions.connection_closed(id));
+    EXPECT_THAT(gone, ElementsAre(id));
+    EXPECT_FALSE(sessions.process_died(id)) << "it is gone already";
+}
+
+TEST_F(SessionsTest, KeepWhatTheyHoldWithoutAConnection) {
+    const auto id = sessions.open(peer, "worker");
+    (void)sessions.lease_publisher(id, topic);
+    (void)sessions.lease_subscriber(id, topic);
+    EXPECT_FALSE(sessions.connection_closed(id));
+    EXPECT_THAT(gone, IsEmpty());
+    EXPECT_EQ(topic->publisher_count() + topic->subscriber_count(), 2U);
+
+    const auto ended = sessions.process_died(id);
+    ASSERT_TRUE(ended);
+    EXPECT_EQ(ended->publishers, 1U);
+    EXPECT_EQ(ended->subscribers, 1U);
+    EXPECT_EQ(ended->who.command, "worker");
+    EXPECT_EQ(topic->publisher_count() + topic->subscriber_count(), 0U);
+    EXPECT_THAT(gone, ElementsAre(id));
+}
+
+TEST_F(SessionsTest, ReleaseOnlyWhatIsTheirOwn) {
+    const auto one = sessions.open(peer, "one");
+    const auto two = sessions.open(peer, "two");
+    const auto lease = sessions.lease_publisher(one, topic);
+    sessions.release(two, lease.lease);
+    sessions.release(one, lease.lease + 1);
+    EXPECT_EQ(topic->publisher_count(), 1U);
+    sessions.release(one, lease.lease);
+    sessions.release(one, lease.lease);
+    EXPECT_EQ(topic->publisher_count(), 0U);
+}
+
+TEST_F(SessionsTest, AreLimitedByUser) {
+    for (std::size_t i = 0; i < max_sessions_per_user; ++i) sessions.open(peer, "worker");
+    try {
+        sessions.open(peer, "worker");
+        FAIL();
+    } catch (const Error& e) {
+        EXPECT_EQ(e.code(), Errc::limit);
+        EXPECT_THAT(e.what(), HasSubstr("user 1000 has 256 sessions"));
+    }
+    auto other = peer;
+    other.uid = 1001;
+    EXPECT_NO_THROW(sessions.open(other, "worker"));
+}
+
+TEST_F(SessionsTest, AreLimitedByBus) {
+    auto other = peer;
+    for (std::size_t i = 0; i < max_sessions; ++i, ++other.uid) sessions.open(other, "worker");
+    EXPECT_THROW(sessions.open(other, "worker"), Error);
+}
+
+TEST_F(SessionsTest, LeaseNothingWhenTheTopicIsFull) {
+    const auto id = sessions.open(peer, "worker");
+    for (int i = 0; i < entries_per_topic; ++i) (void)sessions.lease_publisher(id, topic);
+    EXPECT_THROW((void)sessions.lease_publisher(id, topic), Error);
+    EXPECT_EQ(sessions.process_died(id)->publishers, std::size_t{entries_per_topic});
+}
+
+TEST_F(SessionsTest, LeaseNothingToTheDead) {
+    const auto id = sessions.open(peer, "worker");
+    (void)sessions.process_died(id);
+    EXPECT_THROW((void)sessions.lease_publisher(id, topic), Error);
+    EXPECT_NO_THROW(sessions.release(id, 1));
+}
+
+TEST_F(SessionsTest, KeepATopicThatWasRemoved) {
+    const auto id = sessions.open(peer, "worker");
+    const auto lease = sessions.lease_publisher(id, topic);
+    const std::weak_ptr<Topic> watched = topic;
+    topic.reset();
+    EXPECT_FALSE(watched.expired());
+    sessions.release(id, lease.lease);
+    EXPECT_TRUE(watched.expired());
+}
+
+} // namespace
+} // namespace shmbus::registry

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Usage: tests/install/run.sh BUILD
+# Installs what BUILD holds into an empty folder and builds outside.cpp against it the way a stranger
+# would: with what pkg-config says and nothing of this tree, by g++ and clang++. The program is run
+# too; it must end well with no daemon there.
+set -euo pipefail
+here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+build=$(readlink -f "$1")
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+
+meson install -C "$build" --destdir "$root" --no-rebuild --quiet
+
+pc=$(find "$root" -name shmbus.pc)
+header=$(find "$root" -path '*/include/shmbus/shmbus.hpp')
+library=$(find "$root" -name libshmbus.so)
+for installed in "$pc" "$header" "$library"; do
+    [ -f "$installed" ] || { echo 'missing: shmbus.pc, shmbus/shmbus.hpp or libshmbus.so'; exit 1; }
+done
+diff -r "$here/../../libshmbus/include/shmbus" "$(dirname "$header")"
+
+export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR=$root LD_LIBRARY_PATH
+PKG_CONFIG_PATH=$(dirname "$pc")
+LD_LIBRARY_PATH=$(dirname "$library")
+read -ra flags < <(pkg-config --cflags --libs shmbus)
+
+cd "$root" # so that nothing of the tree is found by accident
+for compiler in g++ clang++; do
+    "$compiler" -std=c++20 -Wall -Wextra -Werror "$here/outside.cpp" -o outside "${flags[@]}"
+    SHMBUS_SOCKET=$root/no.sock ./outside
+    ldd outside | grep -q "$LD_LIBRARY_PATH/libshmbus"
+    echo "outside.cpp: $compiler ${flags[*]}: well"
+done
