@@ -30,6 +30,7 @@ struct Options {
     bool system = false;
     std::string state_dir;
     Sequence first_sequence = 1;
+    unsigned hello_timeout_ms = 10'000;
 };
 
 /// What kj would print by itself goes to the log.
@@ -69,9 +70,10 @@ void run(const Options& options) {
     const system::Listener listener(path, mode_of(options));
 
     for (const int signal : {SIGTERM, SIGINT}) kj::UnixEventPort::captureSignal(signal);
-    auto io = kj::setupAsyncIo(); // ignores SIGPIPE
+    auto io = kj::setupAsyncIo();         // ignores SIGPIPE
     io.waitScope.setBusyPollInterval(64); // who talks without end must not keep others waiting
-    auto stopped = io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT));
+    auto stopped =
+        io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT));
 
     std::function<void(registry::SessionId)> on_gone;
     registry::Registry topics(options.first_sequence);
@@ -82,6 +84,7 @@ void run(const Options& options) {
         sessions,
         control::policy_of_this_host(),
         io.provider->getTimer(),
+        options.hello_timeout_ms * kj::MILLISECONDS,
         [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch(id, std::move(pidfd)); },
         {}};
     control::Server server(io, listener.fd(), context);
@@ -117,7 +120,8 @@ int main(int argc, char** argv) {
     app.add_option("--state-dir", options.state_dir,
                    "Directory for topics on disk, made with mode 0700 if missing; nothing is kept "
                    "there yet, as all topics are in memory");
-    app.add_option("--test-first-sequence", options.first_sequence)->group("");
+    app.add_option("--test-first-sequence", options.first_sequence)->group(""); // not in --help
+    app.add_option("--test-hello-timeout", options.hello_timeout_ms)->group("");
     app.set_version_flag("--version", std::string(control::server_version));
     try {
         app.parse(argc, argv);

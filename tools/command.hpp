@@ -62,8 +62,7 @@ auto on_topic(const Context& context, std::string_view topic, Action action) {
     try {
         return action();
     } catch (const Error& error) {
-        if (error.code() != Errc::no_such_topic)
-            throw;
+        if (error.code() != Errc::no_such_topic) throw;
         throw Failure(ExitCode::not_found,
                       fmt::format("there is no topic '{0}'; to create it: {1} topic create {0}",
                                   topic, context.self()));

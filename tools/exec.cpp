@@ -30,8 +30,7 @@ namespace {
 // A file in memory and no pipe: the command may read all of it, some, or nothing.
 int file_of(std::string_view payload) {
     const int fd = ::memfd_create("shmbus-payload", MFD_CLOEXEC);
-    if (fd < 0)
-        fail("memory for a payload", errno);
+    if (fd < 0) fail("memory for a payload", errno);
     while (!payload.empty()) {
         const ssize_t written = ::write(fd, payload.data(), payload.size());
         if (written < 0 && errno != EINTR) {
@@ -39,8 +38,7 @@ int file_of(std::string_view payload) {
             ::close(fd);
             fail("memory for a payload", error);
         }
-        if (written > 0)
-            payload.remove_prefix(static_cast<std::size_t>(written));
+        if (written > 0) payload.remove_prefix(static_cast<std::size_t>(written));
     }
     return fd;
 }
@@ -72,8 +70,7 @@ std::vector<std::string> variables_of(const Record& record) {
     set("SHMBUS_CAUSE", record.cause
                             ? fmt::format("{}:{}", record.cause->topic, record.cause->sequence)
                             : std::string());
-    for (const Header& header : record.headers)
-        set(header_variable(header.name), header.value);
+    for (const Header& header : record.headers) set(header_variable(header.name), header.value);
     return variables;
 }
 
@@ -83,8 +80,7 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
     std::vector<std::string> environment = variables;
     environment.push_back("SHMBUS_SOCKET=" + socket);
     for (char** it = environ; *it != nullptr; ++it)
-        if (!std::string_view(*it).starts_with("SHMBUS_"))
-            environment.emplace_back(*it);
+        if (!std::string_view(*it).starts_with("SHMBUS_")) environment.emplace_back(*it);
     return environment;
 }
 
@@ -99,8 +95,7 @@ class Spawn {
         sigset_t set;
         ::sigemptyset(&set);
         ::posix_spawnattr_setsigmask(&attributes_, &set);
-        for (const int signal : {SIGPIPE, SIGINT, SIGTERM})
-            ::sigaddset(&set, signal);
+        for (const int signal : {SIGPIPE, SIGINT, SIGTERM}) ::sigaddset(&set, signal);
         ::posix_spawnattr_setsigdefault(&attributes_, &set);
         ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     }
@@ -115,14 +110,12 @@ class Spawn {
         std::string dash_c = "-c";
         char* const arguments[] = {sh.data(), dash_c.data(), command.data(), nullptr};
         std::vector<char*> variables;
-        for (std::string& variable : environment)
-            variables.push_back(variable.data());
+        for (std::string& variable : environment) variables.push_back(variable.data());
         variables.push_back(nullptr);
         pid_t pid = -1;
         const int error =
             ::posix_spawn(&pid, "/bin/sh", &actions_, &attributes_, arguments, variables.data());
-        if (error != 0)
-            fail("running /bin/sh", error);
+        if (error != 0) fail("running /bin/sh", error);
         return pid;
     }
 
@@ -151,11 +144,9 @@ void Command::run(const Job& job) const {
     std::chrono::milliseconds pause = 100ms;
     for (unsigned retries_left = retries_;; --retries_left, pause = std::min(2 * pause, 10'000ms)) {
         const std::string failure = failure_of_one_try(job);
-        if (failure.empty())
-            return;
+        if (failure.empty()) return;
         // Ctrl-C reaches the command as well: its failure is then no failure of the event.
-        if (interrupted())
-            throw Interrupted();
+        if (interrupted()) throw Interrupted();
         if (retries_left == 0)
             throw Failure(ExitCode::failed,
                           fmt::format("{}: the command {}; not acknowledged", job.name(), failure));
@@ -171,12 +162,9 @@ std::string Command::failure_of_one_try(const Job& job) const {
         Spawn(job.rewound_payload()).shell(shell_, environment_with(job.variables(), socket_));
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            fail("waiting for the command", errno);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return {};
-    if (WIFEXITED(status))
-        return fmt::format("exited with {}", WEXITSTATUS(status));
+        if (errno != EINTR) fail("waiting for the command", errno);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+    if (WIFEXITED(status)) return fmt::format("exited with {}", WEXITSTATUS(status));
     return fmt::format("was killed by signal {}", WTERMSIG(status));
 }
 

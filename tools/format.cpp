@@ -56,16 +56,14 @@ Json json_of(const Record& record) {
         put_bytes(json, "key", record.key);
     json["type"] = record.type;
     json["correlation"] = nullptr;
-    if (!record.correlation.empty())
-        json["correlation"] = record.correlation.to_string();
+    if (!record.correlation.empty()) json["correlation"] = record.correlation.to_string();
     json["cause"] = nullptr;
     if (record.cause) {
         json["cause"] = {{"topic", record.cause->topic}, {"seq", record.cause->sequence}};
     }
     put_headers(json, record);
     json["publisher"] = record.publisher;
-    if (record.id != 0)
-        json["id"] = record.id;
+    if (record.id != 0) json["id"] = record.id;
     if (record.parent_id != decltype(record.parent_id){}) {
         json["parent_id"] = to_hex(as_text(std::as_bytes(std::span(record.parent_id))));
         json["trace_flags"] = record.trace_flags;
@@ -80,8 +78,7 @@ Format::Format(std::string_view text) {
     static constexpr std::array<std::string_view, 5> names{"lines", "raw", "framed", "hex", "json"};
     const auto* const named = std::find(names.begin(), names.end(), text);
     kind_ = static_cast<Kind>(named - names.begin()); // by_template is what follows the names
-    if (kind_ != Kind::by_template)
-        return;
+    if (kind_ != Kind::by_template) return;
     if (text.find('%') == std::string_view::npos)
         throw Failure(ExitCode::usage,
                       fmt::format("'{}' is neither lines, raw, framed, hex or json nor a template "
@@ -92,24 +89,12 @@ Format::Format(std::string_view text) {
 
 void Format::append(std::string& out, const Record& record) const {
     switch (kind_) {
-    case Kind::lines:
-        (out += record.payload) += '\n';
-        break;
-    case Kind::raw:
-        out += record.payload;
-        break;
-    case Kind::framed:
-        append_frame(out, record.payload);
-        break;
-    case Kind::hex:
-        (out += to_hex(record.payload)) += '\n';
-        break;
-    case Kind::json:
-        out += to_line(json_of(record));
-        break;
-    case Kind::by_template:
-        template_.append(out, record);
-        break;
+    case Kind::lines: (out += record.payload) += '\n'; break;
+    case Kind::raw: out += record.payload; break;
+    case Kind::framed: append_frame(out, record.payload); break;
+    case Kind::hex: (out += to_hex(record.payload)) += '\n'; break;
+    case Kind::json: out += to_line(json_of(record)); break;
+    case Kind::by_template: template_.append(out, record); break;
     }
 }
 

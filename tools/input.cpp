@@ -30,12 +30,9 @@ Input::Input(int fd, Split split, std::uint64_t max_event) noexcept
 
 std::optional<std::string_view> Input::next() {
     switch (split_) {
-    case Split::whole:
-        return whole();
-    case Split::lines:
-        return next_line();
-    case Split::frames:
-        return next_frame();
+    case Split::whole: return whole();
+    case Split::lines: return next_line();
+    case Split::frames: return next_frame();
     }
     return {};
 }
@@ -48,13 +45,10 @@ std::optional<std::string_view> Input::next_line() {
         const std::size_t length = std::min(newline, text.size());
         if (length > max_event_)
             throw TooLarge{.bytes = length, .at_least = newline == std::string_view::npos};
-        if (newline != std::string_view::npos)
-            return take(length, 1);
+        if (newline != std::string_view::npos) return take(length, 1);
         looked_at = length;
-        if (fill())
-            continue;
-        if (length == 0)
-            return {};
+        if (fill()) continue;
+        if (length == 0) return {};
         return take(length);
     }
 }
@@ -62,20 +56,17 @@ std::optional<std::string_view> Input::next_line() {
 std::optional<std::string_view> Input::next_frame() {
     const auto have = [this](std::size_t bytes) {
         while (unread().size() < bytes)
-            if (!fill())
-                return false;
+            if (!fill()) return false;
         return true;
     };
     if (!have(length_bytes)) {
-        if (unread().empty())
-            return {};
+        if (unread().empty()) return {};
         throw Failure(ExitCode::failed, fmt::format("the input ends inside the length of a frame: "
                                                     "{} of {} bytes",
                                                     unread().size(), length_bytes));
     }
     const std::uint32_t length = little_endian(unread());
-    if (length > max_event_)
-        throw TooLarge{.bytes = length, .at_least = false};
+    if (length > max_event_) throw TooLarge{.bytes = length, .at_least = false};
     if (!have(length_bytes + length))
         throw Failure(ExitCode::failed, fmt::format("the input ends inside a frame: {} of {} bytes",
                                                     unread().size() - length_bytes, length));
@@ -84,8 +75,7 @@ std::optional<std::string_view> Input::next_frame() {
 }
 
 std::optional<std::string_view> Input::whole() {
-    if (at_end_)
-        return {};
+    if (at_end_) return {};
     while (fill())
         if (unread().size() > max_event_)
             throw TooLarge{.bytes = unread().size(), .at_least = true};
@@ -94,15 +84,13 @@ std::optional<std::string_view> Input::whole() {
 
 // Reads once. false at the end.
 bool Input::fill() {
-    if (at_end_)
-        return false;
+    if (at_end_) return false;
     if (begin_ > 0) { // what is left of a block is short
         std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
         end_ -= begin_;
         begin_ = 0;
     }
-    if (buffer_.size() - end_ < block)
-        buffer_.resize(std::max(2 * buffer_.size(), end_ + block));
+    if (buffer_.size() - end_ < block) buffer_.resize(std::max(2 * buffer_.size(), end_ + block));
     ssize_t count = -1;
     do { // NOLINT(cppcoreguidelines-avoid-do-while): a read comes first
         wait_readable(fd_);

@@ -46,8 +46,7 @@ void change_mask(int how) noexcept {
 
 void handle_interrupts() {
     signal_fd = ::eventfd(0, EFD_CLOEXEC);
-    if (signal_fd < 0)
-        throw Failure(ExitCode::failed, "eventfd: out of descriptors or memory");
+    if (signal_fd < 0) throw Failure(ExitCode::failed, "eventfd: out of descriptors or memory");
     struct sigaction action {};
     action.sa_handler = on_signal; // no SA_RESTART: a write that blocks is to return
     action.sa_mask = interrupt_signals();
@@ -65,26 +64,20 @@ void wait_readable(int fd) {
     pollfd fds[] = {{.fd = signal_fd, .events = POLLIN, .revents = 0},
                     {.fd = fd, .events = POLLIN, .revents = 0}};
     while (true) {
-        if (interrupted())
-            throw Interrupted();
+        if (interrupted()) throw Interrupted();
         // A poll that fails for another reason leaves the error to the read that follows.
-        if (::poll(fds, 2, -1) < 0 && errno != EINTR)
-            return;
-        if (interrupted())
-            throw Interrupted();
-        if (fds[1].revents != 0)
-            return;
+        if (::poll(fds, 2, -1) < 0 && errno != EINTR) return;
+        if (interrupted()) throw Interrupted();
+        if (fds[1].revents != 0) return;
     }
 }
 
 void sleep_until(std::chrono::steady_clock::time_point when) {
     pollfd fds[] = {{.fd = signal_fd, .events = POLLIN, .revents = 0}};
     while (true) {
-        if (interrupted())
-            throw Interrupted();
+        if (interrupted()) throw Interrupted();
         const auto left = when - std::chrono::steady_clock::now();
-        if (left <= left.zero())
-            return;
+        if (left <= left.zero()) return;
         const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
         const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
         ::ppoll(fds, 1, &timeout, nullptr);
@@ -99,8 +92,7 @@ OnInterrupt::OnInterrupt(void* object, Wake wake)
 OnInterrupt::~OnInterrupt() { registered = next_; }
 
 void OnInterrupt::wake_all() noexcept {
-    for (OnInterrupt* it = this; it != nullptr; it = it->next_)
-        it->wake_(it->object_);
+    for (OnInterrupt* it = this; it != nullptr; it = it->next_) it->wake_(it->object_);
 }
 
 } // namespace shmbus::tools

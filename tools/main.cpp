@@ -12,12 +12,9 @@
 namespace shmbus::tools {
 
 std::string Context::self() const {
-    if (!bus.socket.empty())
-        return "shmbus --socket " + bus.socket;
-    if (bus.scope == BusOptions::Scope::user)
-        return "shmbus --user";
-    if (bus.scope == BusOptions::Scope::system)
-        return "shmbus --system";
+    if (!bus.socket.empty()) return "shmbus --socket " + bus.socket;
+    if (bus.scope == BusOptions::Scope::user) return "shmbus --user";
+    if (bus.scope == BusOptions::Scope::system) return "shmbus --system";
     return "shmbus";
 }
 
@@ -62,37 +59,50 @@ void add_global_options(CLI::App& root, Context& context) {
 // The innermost verb that was recognised.
 const CLI::App* parsed_verb(const CLI::App& root) {
     const CLI::App* app = &root;
-    while (!app->get_subcommands().empty())
-        app = app->get_subcommands().front();
+    while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
     return app;
 }
 
 std::string full_name(const CLI::App* app) {
     std::string name = app->get_name();
-    while ((app = app->get_parent()) != nullptr)
-        name = app->get_name() + ' ' + name;
+    while ((app = app->get_parent()) != nullptr) name = app->get_name() + ' ' + name;
     return name;
+}
+
+std::string listed(const std::vector<std::string>& words) {
+    std::string list;
+    for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+    return list;
 }
 
 // What is wrong with the command line, in one line: a verb that does not exist is the first
 // suspect.
 std::string usage_message(const CLI::App& root, const CLI::ParseError& error) {
     const CLI::App* const verb = parsed_verb(root);
-    const auto known = verb->get_subcommands([](const CLI::App*) { return true; });
+    std::vector<std::string> verbs;
+    for (const CLI::App* const app : verb->get_subcommands([](const CLI::App*) { return true; }))
+        verbs.push_back(app->get_name());
+    const std::vector<std::string> extra =
+        root.remaining(true); // what no verb wanted falls to the root
     std::string problem = error.what();
-    const std::vector<std::string> extra = verb->remaining();
-    if (!known.empty() && !extra.empty() && !extra.front().starts_with('-')) {
-        std::vector<std::string> words;
-        for (const CLI::App* const app : known)
-            words.push_back(app->get_name());
-        problem = fmt::format("there is no '{}'", printable(extra.front()));
-        const std::string meant = nearest_word(extra.front(), words);
-        if (!meant.empty())
-            problem += fmt::format("; did you mean '{}'?", meant);
+    if (!verbs.empty() && !extra.empty() && !extra.front().starts_with('-')) {
+        const std::string meant = nearest_word(extra.front(), verbs);
+        problem = fmt::format("there is no '{}'; {}", printable(extra.front()),
+                              meant.empty() ? "there are " + listed(verbs)
+                                            : "did you mean '" + meant + "'?");
     } else if (!extra.empty()) {
         problem = fmt::format("not expected: '{}'", printable(extra.front()));
+    } else if (!verbs.empty() && verb->get_require_subcommand_min() > 0) {
+        problem = fmt::format("what about {}? There are {}", verb->get_name(), listed(verbs));
     }
     return fmt::format("{} (see {} --help)", problem, full_name(verb));
+}
+
+// CLI11 leaves a verb at "++". It might be somebody's DATA, so it must not vanish.
+bool has_bare_plus_plus(int argc, const char* const* argv) {
+    for (int i = 1; i < argc && std::string_view(argv[i]) != "--"; ++i)
+        if (std::string_view(argv[i]) == "++") return true;
+    return false;
 }
 
 // Fills the descriptors 0 to 2 if they are closed: with ones that fail, so that no file of the
@@ -121,6 +131,8 @@ ExitCode run(int argc, const char* const* argv, bool& output_closed) {
     add_pub(root, invocation);
     add_sub(root, invocation);
     add_bench(root, invocation);
+    if (has_bare_plus_plus(argc, argv))
+        return fail(ExitCode::usage, "put -- before a '++' that stands alone");
     try {
         root.parse(argc, argv);
         return invocation.run(invocation.context);
@@ -167,8 +179,7 @@ int main(int argc, char** argv) {
     } catch (const OutputClosed&) { // while it printed the help
         output_closed = true;
     }
-    if (!output_closed)
-        return static_cast<int>(code);
+    if (!output_closed) return static_cast<int>(code);
     if (at_start.sa_handler == SIG_IGN) {
         note("stdout: Broken pipe");
         return static_cast<int>(ExitCode::failed);

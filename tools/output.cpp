@@ -22,8 +22,7 @@ void write_out(std::string_view data) {
         } else if (errno != EINTR) {
             throw Failure(ExitCode::failed, fmt::format("stdout: {}", std::strerror(errno)));
         }
-        if (!data.empty() && interrupted())
-            throw Interrupted();
+        if (!data.empty() && interrupted()) throw Interrupted();
     }
 }
 
@@ -48,8 +47,7 @@ std::string counted(std::uint64_t n, std::string_view noun) {
 }
 
 Table::Table(std::vector<Column> columns) : columns_(std::move(columns)) {
-    for (const Column& column : columns_)
-        widths_.push_back(column.title.size());
+    for (const Column& column : columns_) widths_.push_back(column.title.size());
 }
 
 void Table::add(std::vector<std::string> cells) {
@@ -61,8 +59,7 @@ void Table::add(std::vector<std::string> cells) {
 std::string Table::line(const std::vector<std::string>& cells) const {
     std::string text;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-        if (i > 0)
-            text += "  ";
+        if (i > 0) text += "  ";
         text += columns_[i].align == Align::right ? fmt::format("{:>{}}", cells[i], widths_[i])
                                                   : fmt::format("{:<{}}", cells[i], widths_[i]);
     }
@@ -72,11 +69,9 @@ std::string Table::line(const std::vector<std::string>& cells) const {
 
 std::string Table::text(bool colour) const {
     std::vector<std::string> titles;
-    for (const Column& column : columns_)
-        titles.push_back(column.title);
+    for (const Column& column : columns_) titles.push_back(column.title);
     std::string text = colour ? "\x1b[1m" + line(titles) + "\x1b[0m\n" : line(titles) + "\n";
-    for (const auto& row : rows_)
-        text += line(row) + "\n";
+    for (const auto& row : rows_) text += line(row) + "\n";
     return text;
 }
 

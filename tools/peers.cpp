@@ -28,12 +28,9 @@ Json peers_json(const TopicInfo& topic, const std::vector<PeerInfo>& peers, bool
 
 std::string policy_word(FullPolicy policy) {
     switch (policy) {
-    case FullPolicy::block:
-        return "block";
-    case FullPolicy::reject:
-        return "reject";
-    case FullPolicy::drop_oldest:
-        return "drop-oldest";
+    case FullPolicy::block: return "block";
+    case FullPolicy::reject: return "reject";
+    case FullPolicy::drop_oldest: return "drop-oldest";
     }
     return fmt::format("policy {}", static_cast<unsigned>(policy));
 }
@@ -47,12 +44,10 @@ std::uint64_t events_in_ring(const TopicInfo& topic) noexcept {
 }
 
 const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept {
-    if (topic.options.full == FullPolicy::drop_oldest)
-        return nullptr; // waits for nobody
+    if (topic.options.full == FullPolicy::drop_oldest) return nullptr; // waits for nobody
     const PeerInfo* slowest = nullptr;
     for (const PeerInfo& peer : topic.subscribers)
-        if (!peer.lossy && (slowest == nullptr || peer.cursor < slowest->cursor))
-            slowest = &peer;
+        if (!peer.lossy && (slowest == nullptr || peer.cursor < slowest->cursor)) slowest = &peer;
     return slowest;
 }
 

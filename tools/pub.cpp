@@ -30,11 +30,9 @@ struct PubArguments {
 };
 
 CorrelationId parse_correlation(std::string_view text) {
-    if (text == "new")
-        return CorrelationId::random();
+    if (text == "new") return CorrelationId::random();
     const auto id = CorrelationId::parse(text);
-    if (id)
-        return *id;
+    if (id) return *id;
     throw Failure(ExitCode::usage,
                   fmt::format("'{}' is neither 32 hexadecimal digits nor 'new'", printable(text)));
 }
@@ -66,8 +64,7 @@ parse_headers(const std::vector<std::string>& texts) {
 }
 
 std::string parse_key(const std::string& text) {
-    if (!text.empty() && text.size() <= max_key_bytes)
-        return text;
+    if (!text.empty() && text.size() <= max_key_bytes) return text;
     throw Failure(ExitCode::usage,
                   fmt::format("a key has 1 to {} bytes, this one {}", max_key_bytes, text.size()));
 }
@@ -75,8 +72,7 @@ std::string parse_key(const std::string& text) {
 double parse_rate(const std::string& text) {
     char* end = nullptr;
     const double rate = std::strtod(text.c_str(), &end);
-    if (end != text.c_str() && *end == '\0' && rate >= 1e-3 && rate <= 1e9)
-        return rate;
+    if (end != text.c_str() && *end == '\0' && rate >= 1e-3 && rate <= 1e9) return rate;
     throw Failure(ExitCode::usage, fmt::format("'{}' is no number of events a second from 0.001 up",
                                                printable(text)));
 }
@@ -116,8 +112,7 @@ Publishing::Publishing(const Context& context, const PubArguments& arguments)
     : context_(context), arguments_(arguments), bus_(context.bus),
       publisher_(
           on_topic(context, arguments.topic, [&] { return bus_.publisher(arguments.topic); })) {
-    for (const auto& [name, value] : arguments.headers)
-        headers_.push_back({name, value});
+    for (const auto& [name, value] : arguments.headers) headers_.push_back({name, value});
 }
 
 Attributes Publishing::attributes() const {
@@ -135,18 +130,15 @@ void Publishing::run(Tally& tally) {
     const OnInterrupt guard(publisher_);
     const auto begin = Clock::now();
     const auto publish_next = [&](std::string_view payload) {
-        if (interrupted())
-            throw Interrupted();
+        if (interrupted()) throw Interrupted();
         // By the whole schedule, not by the last event, so that delays do not add up.
         if (arguments_.rate)
             sleep_until(begin +
                         std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double>(
                             static_cast<double>(tally.count) / *arguments_.rate)));
         const PublishResult result = wait_for_room(payload);
-        if (!result)
-            explain(result.outcome, payload);
-        if (tally.count++ == 0)
-            tally.first = result.sequence;
+        if (!result) explain(result.outcome, payload);
+        if (tally.count++ == 0) tally.first = result.sequence;
         tally.last = result.sequence;
     };
     if (arguments_.data) {
@@ -155,8 +147,7 @@ void Publishing::run(Tally& tally) {
     }
     Input input(STDIN_FILENO, arguments_.split, publisher_.max_event());
     try {
-        while (const auto payload = input.next())
-            publish_next(*payload);
+        while (const auto payload = input.next()) publish_next(*payload);
     } catch (const TooLarge& event) {
         explain_too_large(event);
     }
@@ -167,8 +158,7 @@ PublishResult Publishing::wait_for_room(std::string_view payload) {
     PublishResult result = publish_until(payload, Deadline::now());
     const bool may_wait =
         result.outcome == PublishOutcome::timed_out || result.outcome == PublishOutcome::pool_full;
-    if (!may_wait)
-        return result;
+    if (!may_wait) return result;
     const Deadline deadline =
         arguments_.timeout ? Deadline(*arguments_.timeout) : Deadline::never();
     const Deadline soon(1s);
@@ -176,13 +166,11 @@ PublishResult Publishing::wait_for_room(std::string_view payload) {
     // On a topic that does not block, an exhausted pool does not wait for the deadline.
     const bool goes_on = result.outcome == PublishOutcome::timed_out ||
                          (result.outcome == PublishOutcome::pool_full && soon.passed());
-    if (!goes_on || deadline.passed())
-        return result;
+    if (!goes_on || deadline.passed()) return result;
     note(fmt::format("topic '{}': waiting for room for an event of {}{}", arguments_.topic,
                      counted(payload.size(), "byte"), who_holds_it_up()));
     result = publish_until(payload, deadline);
-    if (!result)
-        result.outcome = PublishOutcome::timed_out; // for slot or chunk alike
+    if (!result) result.outcome = PublishOutcome::timed_out; // for slot or chunk alike
     return result;
 }
 
@@ -190,10 +178,8 @@ PublishResult Publishing::wait_for_room(std::string_view payload) {
 PublishResult Publishing::publish_until(std::string_view payload, Deadline deadline) {
     while (true) {
         const PublishResult result = publisher_.publish(as_bytes(payload), attributes(), deadline);
-        if (result.outcome != PublishOutcome::interrupted)
-            return result;
-        if (interrupted())
-            throw Interrupted();
+        if (result.outcome != PublishOutcome::interrupted) return result;
+        if (interrupted()) throw Interrupted();
     }
 }
 
@@ -202,8 +188,7 @@ std::string Publishing::who_holds_it_up() {
     try {
         const TopicInfo topic = bus_.topic(arguments_.topic);
         const PeerInfo* const gate = slowest_gate(topic);
-        if (gate == nullptr)
-            return {};
+        if (gate == nullptr) return {};
         return fmt::format("; {} has {} to acknowledge", describe(*gate),
                            counted(lag_of(topic, *gate), "event"));
     } catch (const Error& error) { // waiting does not need the daemon; knowing for whom does
@@ -226,8 +211,7 @@ void Publishing::explain(PublishOutcome outcome, std::string_view payload) {
         throw Failure(code, fmt::format("topic '{}': no room within {}{}", arguments_.topic,
                                         format_duration(arguments_.timeout.value_or(0ns)),
                                         who_holds_it_up()));
-    case PublishOutcome::closed:
-        explain_closed();
+    case PublishOutcome::closed: explain_closed();
     case PublishOutcome::too_large:
         if (payload.size() > publisher_.max_event())
             explain_too_large({.bytes = payload.size(), .at_least = false});
@@ -236,8 +220,7 @@ void Publishing::explain(PublishOutcome outcome, std::string_view payload) {
                               "fits nowhere; a topic with room: {} topic create NAME "
                               "--slot BYTES --pool BYTES",
                               arguments_.topic, counted(payload.size(), "byte"), context_.self()));
-    default:
-        throw Failure(code, fmt::format("topic '{}': {}", arguments_.topic, name_of(outcome)));
+    default: throw Failure(code, fmt::format("topic '{}': {}", arguments_.topic, name_of(outcome)));
     }
 }
 
@@ -264,16 +247,14 @@ void Publishing::explain_too_large(const TooLarge& event) const {
 }
 
 void report(const Context& context, const PubArguments& arguments, const Tally& tally) {
-    if (!context.json)
-        return;
+    if (!context.json) return;
     Json json{{"topic", arguments.topic}, {"first", nullptr}, {"last", nullptr}};
     if (tally.count > 0) {
         json["first"] = tally.first;
         json["last"] = tally.last;
     }
     json["count"] = tally.count;
-    if (!arguments.correlation.empty())
-        json["correlation"] = arguments.correlation.to_string();
+    if (!arguments.correlation.empty()) json["correlation"] = arguments.correlation.to_string();
     write_out(to_line(json));
 }
 

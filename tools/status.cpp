@@ -14,8 +14,7 @@ namespace {
 // How many topics fit on the screen, with five lines for what is around them.
 std::size_t rows_that_fit() {
     winsize window{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_row == 0)
-        return 20;
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_row == 0) return 20;
     return std::max<std::size_t>(window.ws_row, 10) - 5;
 }
 
@@ -36,8 +35,7 @@ std::string slowest_of(const TopicInfo& topic) {
 
 std::uint64_t largest_lag(const TopicInfo& topic) {
     std::uint64_t lag = 0;
-    for (const PeerInfo& peer : topic.subscribers)
-        lag = std::max(lag, lag_of(topic, peer));
+    for (const PeerInfo& peer : topic.subscribers) lag = std::max(lag, lag_of(topic, peer));
     return lag;
 }
 
@@ -46,8 +44,7 @@ TopicInfo in_detail(Bus& bus, const TopicInfo& topic) {
     try {
         return bus.topic(topic.name);
     } catch (const Error& error) {
-        if (error.code() == Errc::no_such_topic)
-            return topic;
+        if (error.code() == Errc::no_such_topic) return topic;
         throw;
     }
 }
@@ -90,8 +87,7 @@ ExitCode show_status(const Context& context) {
         return ExitCode::done;
     }
     std::uint64_t memory = 0;
-    for (const TopicInfo& topic : topics)
-        memory += topic.memory_bytes;
+    for (const TopicInfo& topic : topics) memory += topic.memory_bytes;
     std::string text = fmt::format("bus {}: {}, {} of memory (pools are sparse)\n", bus.socket(),
                                    counted(topics.size(), "topic"), format_size(memory));
     if (topics.empty())

@@ -20,8 +20,7 @@ constexpr unsigned batch_events = 1024;
 struct All {
     std::vector<Subscription>& subscriptions;
     void interrupt() noexcept {
-        for (Subscription& subscription : subscriptions)
-            subscription.interrupt();
+        for (Subscription& subscription : subscriptions) subscription.interrupt();
     }
 };
 
@@ -47,11 +46,9 @@ void Stream::follow(std::vector<Subscription>& subscriptions) {
             stop(std::current_exception());
         }
         unblock_interrupts();
-        for (std::thread& thread : threads)
-            thread.join();
+        for (std::thread& thread : threads) thread.join();
     }
-    if (reason_)
-        std::rethrow_exception(reason_);
+    if (reason_) std::rethrow_exception(reason_);
 }
 
 void Stream::follow_one(Subscription& subscription) noexcept {
@@ -70,27 +67,22 @@ void Stream::follow_one(Subscription& subscription) noexcept {
 
 void Stream::follow_until_stopped(Follower& follower) {
     while (!stopped_) {
-        if (interrupted())
-            throw Interrupted();
+        if (interrupted()) throw Interrupted();
         Received received = receive(follower);
         if (const auto* const nothing = std::get_if<Nothing>(&received)) {
             consider(follower, *nothing);
             continue;
         }
-        if (!take(follower, received))
-            return;
-        if (follower.batch_is_full)
-            settle(follower);
-        if (options_.silence)
-            last_event_ = Clock::now();
+        if (!take(follower, received)) return;
+        if (follower.batch_is_full) settle(follower);
+        if (options_.silence) last_event_ = Clock::now();
     }
 }
 
 // What is there at once; if nothing is, prints and acknowledges all so far before it waits.
 Received Stream::receive(Follower& follower) {
     Received received = follower.subscription.receive(Deadline::now());
-    if (!std::holds_alternative<Nothing>(received))
-        return received;
+    if (!std::holds_alternative<Nothing>(received)) return received;
     // Behind us lies what was printed and what a filter left out: both are done with.
     follower.settled = follower.subscription.position() - 1;
     settle(follower);
@@ -106,8 +98,7 @@ void Stream::consider(const Follower& follower, Nothing nothing) {
         throw Failure(
             ExitCode::timed_out,
             fmt::format("no event for {}{}", format_duration(*options_.silence), progress()));
-    if (nothing != Nothing::closed)
-        return; // or another topic's event broke the silence
+    if (nothing != Nothing::closed) return; // or another topic's event broke the silence
     try {
         explain_closed_(follower.subscription.topic());
     } catch (const Failure& failure) {
@@ -118,8 +109,7 @@ void Stream::consider(const Follower& follower, Nothing nothing) {
 // Prints an event or a gap; false if it came too late to be counted.
 bool Stream::take(Follower& follower, Received& received) {
     const std::lock_guard lock(output_mutex_);
-    if (options_.count && printed_ == *options_.count)
-        return false;
+    if (options_.count && printed_ == *options_.count) return false;
     const std::string& topic = follower.subscription.topic();
     if (const auto* const gap = std::get_if<Gap>(&received))
         print_gap(topic, *gap);
@@ -145,8 +135,7 @@ bool Stream::print(std::string_view topic, Event& event) {
         print_gap(topic, {.first = sequence, .last = sequence, .reason = GapReason::overrun});
         return false;
     }
-    if (job)
-        options_.command.run(*job);
+    if (job) options_.command.run(*job);
     return true;
 }
 
@@ -169,10 +158,8 @@ void Stream::settle(Follower& follower) {
 void Stream::flush() {
     const std::lock_guard lock(output_mutex_);
     // Once a write has failed, what else is in the buffer must not look written to anybody.
-    if (output_failed_)
-        throw OutputClosed();
-    if (buffer_.empty())
-        return;
+    if (output_failed_) throw OutputClosed();
+    if (buffer_.empty()) return;
     output_failed_ = true;
     write_out(buffer_);
     output_failed_ = false;
@@ -180,8 +167,7 @@ void Stream::flush() {
 }
 
 Deadline Stream::end_of_silence() const {
-    if (!options_.silence)
-        return Deadline::never();
+    if (!options_.silence) return Deadline::never();
     return last_event_.load() + *options_.silence;
 }
 
@@ -190,16 +176,15 @@ std::string Stream::progress() {
     return options_.count ? fmt::format("; {} of {} events", printed_, *options_.count) : "";
 }
 
+// The first reason counts, but trouble with the last of the output counts more than a reached count.
 void Stream::stop(std::exception_ptr reason) noexcept {
     {
         const std::lock_guard lock(stop_mutex_);
-        if (stopped_)
-            return;
-        reason_ = std::move(reason);
+        if (!reason_) reason_ = std::move(reason);
+        if (stopped_) return;
         stopped_ = true;
     }
-    for (Subscription& subscription : *subscriptions_)
-        subscription.interrupt();
+    for (Subscription& subscription : *subscriptions_) subscription.interrupt();
 }
 
 } // namespace shmbus::tools

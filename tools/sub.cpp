@@ -29,12 +29,9 @@ struct SubArguments {
 constexpr auto any_number = std::numeric_limits<std::uint64_t>::max();
 
 Start parse_start(const std::string& text) {
-    if (text == "all")
-        return Start::all();
-    if (text == "new")
-        return Start::latest();
-    if (text == "last")
-        return Start::last();
+    if (text == "all") return Start::all();
+    if (text == "new") return Start::latest();
+    if (text == "last") return Start::last();
     if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
         return Start::sequence(parse_number(text, 1, any_number));
     try {
@@ -66,8 +63,7 @@ SubscribeOptions subscribe_options(const SubArguments& arguments) {
 // Who says nothing about --from gets what is published from now on, and may not expect that.
 void hint_at_older_events(Bus& bus, const Subscription& subscription) {
     const TopicInfo topic = bus.topic(subscription.topic());
-    if (topic.first >= subscription.position() || events_in_ring(topic) == 0)
-        return;
+    if (topic.first >= subscription.position() || events_in_ring(topic) == 0) return;
     note(fmt::format("topic '{}' has {} older than this; to see them: --from all", topic.name,
                      counted(subscription.position() - topic.first, "event")));
 }
@@ -133,8 +129,7 @@ void add_selection(CLI::App& verb, SubArguments& a) {
                "sequence, or a time (new)");
     const auto store_types = [&a](const std::vector<std::string>& texts) {
         try {
-            for (const std::string& text : texts)
-                a.types.push_back(parse_type(text));
+            for (const std::string& text : texts) a.types.push_back(parse_type(text));
         } catch (const Failure& failure) {
             throw CLI::ValidationError("--type", failure.what());
         }

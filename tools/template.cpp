@@ -16,30 +16,16 @@ constexpr std::string_view escaped = {"\n\t\0\\", 4};
 
 void append_field(std::string& out, char field, const Record& record) {
     switch (field) {
-    case 's':
-        out += fmt::to_string(record.sequence);
-        break;
-    case 't':
-        out += format_time(record.time);
-        break;
-    case 'k':
-        out += record.key;
-        break;
-    case 'y':
-        out += fmt::to_string(record.type);
-        break;
+    case 's': out += fmt::to_string(record.sequence); break;
+    case 't': out += format_time(record.time); break;
+    case 'k': out += record.key; break;
+    case 'y': out += fmt::to_string(record.type); break;
     case 'c':
-        if (!record.correlation.empty())
-            out += record.correlation.to_string();
+        if (!record.correlation.empty()) out += record.correlation.to_string();
         break;
-    case 'p':
-        out += record.payload;
-        break;
-    case 'T':
-        out += record.topic;
-        break;
-    default:
-        break;
+    case 'p': out += record.payload; break;
+    case 'T': out += record.topic; break;
+    default: break;
     }
 }
 
@@ -72,13 +58,11 @@ Template::Template(std::string_view text) {
             ended = letter == 'n' || letter == '0';
         }
     }
-    if (!ended)
-        add_literal('\n');
+    if (!ended) add_literal('\n');
 }
 
 void Template::add_literal(char c) {
-    if (pieces_.empty() || pieces_.back().field != 0)
-        pieces_.push_back({});
+    if (pieces_.empty() || pieces_.back().field != 0) pieces_.push_back({});
     pieces_.back().literal += c;
 }
 

@@ -13,13 +13,10 @@ bool is_continuation(char c) noexcept { return (static_cast<unsigned char>(c) & 
 // Length of the well-formed UTF-8 sequence at the front of a non-empty text; 0 if it is none.
 std::size_t utf8_length(std::string_view text) noexcept {
     const auto first = static_cast<unsigned char>(text[0]);
-    if (first < 0x80)
-        return 1;
-    if (first < 0xC2 || first > 0xF4)
-        return 0;
+    if (first < 0x80) return 1;
+    if (first < 0xC2 || first > 0xF4) return 0;
     const std::size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    if (text.size() < length)
-        return 0;
+    if (text.size() < length) return 0;
     if (!std::all_of(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(length),
                      is_continuation))
         return 0;
@@ -51,8 +48,7 @@ std::size_t edits(std::string_view a, std::string_view b) {
 bool is_utf8(std::string_view text) noexcept {
     while (!text.empty()) {
         const std::size_t length = utf8_length(text);
-        if (length == 0)
-            return false;
+        if (length == 0) return false;
         text.remove_prefix(length);
     }
     return true;

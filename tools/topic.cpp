@@ -32,8 +32,7 @@ std::uint32_t parse_milliseconds(std::string_view text) {
 
 FullPolicy parse_policy(std::string_view text) {
     for (const auto policy : {FullPolicy::block, FullPolicy::reject, FullPolicy::drop_oldest})
-        if (text == policy_word(policy))
-            return policy;
+        if (text == policy_word(policy)) return policy;
     throw Failure(ExitCode::usage,
                   fmt::format("'{}' is none of block, reject and drop-oldest", printable(text)));
 }
@@ -82,8 +81,7 @@ ExitCode create(const Context& context, const CreateArguments& arguments) {
             fmt::format("topic '{}' is in memory only: its events are gone when shmbusd ends (this "
                         "version has no topics on disk; --retention memory says it is meant)",
                         name));
-    if (context.json)
-        write_out(to_line(Json{{"topic", name}, {"created", created}}));
+    if (context.json) write_out(to_line(Json{{"topic", name}, {"created", created}}));
     return ExitCode::done;
 }
 
@@ -95,8 +93,7 @@ void add_create(CLI::App& topic, Invocation& invocation) {
     verb.add_option("--retention", a.retention, "where its events live: memory")
         ->type_name("disk|memory")
         ->check([](const std::string& text) -> std::string {
-            if (text == "memory")
-                return {};
+            if (text == "memory") return {};
             if (text == "disk")
                 return "this version keeps topics in memory only; topics on disk "
                        "come with a later one";
@@ -142,8 +139,7 @@ ExitCode list(const Context& context) {
     const std::vector<TopicInfo> topics = Bus(context.bus).topics();
     if (context.json) {
         Json json = Json::array();
-        for (const TopicInfo& topic : topics)
-            json.push_back(json_of(topic, false));
+        for (const TopicInfo& topic : topics) json.push_back(json_of(topic, false));
         write_out(to_line(json));
         return ExitCode::done;
     }
@@ -237,15 +233,13 @@ ExitCode remove(const Context& context, const std::string& name, bool force) {
     const std::string topic = parse_name(name, "topic");
     Bus bus(context.bus);
     on_topic(context, topic, [&] { bus.remove_topic(topic, force); });
-    if (context.json)
-        write_out(to_line(Json{{"topic", topic}, {"removed", true}}));
+    if (context.json) write_out(to_line(Json{{"topic", topic}, {"removed", true}}));
     return ExitCode::done;
 }
 
 std::string what_drain_waits_for(const TopicInfo& topic) {
     const PeerInfo* const gate = slowest_gate(topic);
-    if (gate == nullptr)
-        return "waiting for the daemon";
+    if (gate == nullptr) return "waiting for the daemon";
     return fmt::format("topic '{}': waiting for {}, which has {} to acknowledge", topic.name,
                        describe(*gate), counted(lag_of(topic, *gate), "event"));
 }
@@ -253,10 +247,8 @@ std::string what_drain_waits_for(const TopicInfo& topic) {
 bool drain_within(const Context& context, Bus& bus, const std::string& topic, Deadline deadline) {
     return on_topic(context, topic, [&] {
         const Deadline soon(1s);
-        if (bus.drain_topic(topic, soon.when() < deadline.when() ? soon : deadline))
-            return true;
-        if (deadline.passed())
-            return false;
+        if (bus.drain_topic(topic, soon.when() < deadline.when() ? soon : deadline)) return true;
+        if (deadline.passed()) return false;
         note(what_drain_waits_for(bus.topic(topic)));
         return bus.drain_topic(topic, deadline);
     });
@@ -279,10 +271,8 @@ ExitCode drain(const Context& context, const DrainArguments& arguments) {
             drain_within(context, bus, topic,
                          arguments.timeout ? Deadline(*arguments.timeout) : Deadline::never());
     }
-    if (context.json)
-        write_out(to_line(Json{{"topic", topic}, {"drained", drained}}));
-    if (arguments.undo || drained)
-        return ExitCode::done;
+    if (context.json) write_out(to_line(Json{{"topic", topic}, {"drained", drained}}));
+    if (arguments.undo || drained) return ExitCode::done;
     throw Failure(ExitCode::timed_out, what_drain_waits_for(bus.topic(topic)) +
                                            "; the topic goes on draining (undo: drain --undo)");
 }

@@ -29,8 +29,7 @@ std::optional<double> take_decimal(std::string_view& text) {
     double value = 0;
     const auto [end, error] =
         std::from_chars(text.data(), text.data() + length, value, std::chars_format::fixed);
-    if (error != std::errc() || end != text.data() + length)
-        return {};
+    if (error != std::errc() || end != text.data() + length) return {};
     text.remove_prefix(length);
     return value;
 }
@@ -43,11 +42,9 @@ struct Unit {
 // The number at the front of `text` times the unit that is the rest of it.
 std::optional<double> parse_with_unit(std::string_view text, std::span<const Unit> units) {
     const auto value = take_decimal(text);
-    if (!value)
-        return {};
+    if (!value) return {};
     for (const Unit& unit : units)
-        if (text == unit.name)
-            return *value * unit.worth;
+        if (text == unit.name) return *value * unit.worth;
     return {};
 }
 
@@ -56,12 +53,10 @@ constexpr double int64_end = 9223372036854775808.0;
 
 // Takes exactly `digits` decimal digits off the front of the text.
 std::optional<int> take_digits(std::string_view& text, std::size_t digits) {
-    if (text.size() < digits)
-        return {};
+    if (text.size() < digits) return {};
     int value = 0;
     for (const char c : text.substr(0, digits)) {
-        if (c < '0' || c > '9')
-            return {};
+        if (c < '0' || c > '9') return {};
         value = value * 10 + (c - '0');
     }
     text.remove_prefix(digits);
@@ -69,35 +64,28 @@ std::optional<int> take_digits(std::string_view& text, std::size_t digits) {
 }
 
 bool take(std::string_view& text, std::string_view any_of) {
-    if (text.empty() || any_of.find(text.front()) == std::string_view::npos)
-        return false;
+    if (text.empty() || any_of.find(text.front()) == std::string_view::npos) return false;
     text.remove_prefix(1);
     return true;
 }
 
 std::optional<std::chrono::sys_days> take_date(std::string_view& text) {
     const auto year = take_digits(text, 4);
-    if (!year || !take(text, "-"))
-        return {};
+    if (!year || !take(text, "-")) return {};
     const auto month = take_digits(text, 2);
-    if (!month || !take(text, "-"))
-        return {};
+    if (!month || !take(text, "-")) return {};
     const auto day = take_digits(text, 2);
-    if (!day)
-        return {};
+    if (!day) return {};
     const auto date =
         std::chrono::year(*year) / *month / *day; // no range check yet: that is ok()'s job
-    if (!date.ok())
-        return {};
+    if (!date.ok()) return {};
     return std::chrono::sys_days(date);
 }
 
 std::optional<Nanoseconds> take_fraction(std::string_view& text) {
-    if (!take(text, "."))
-        return 0ns;
+    if (!take(text, ".")) return 0ns;
     const std::size_t length = std::min(text.find_first_not_of("0123456789"), text.size());
-    if (length == 0)
-        return {};
+    if (length == 0) return {};
     Nanoseconds fraction = 0ns;
     Nanoseconds digit_worth = 100ms;
     for (const char c : text.substr(0, length)) {
@@ -110,33 +98,25 @@ std::optional<Nanoseconds> take_fraction(std::string_view& text) {
 
 std::optional<Nanoseconds> take_time_of_day(std::string_view& text) {
     const auto hours = take_digits(text, 2);
-    if (!hours || *hours > 23 || !take(text, ":"))
-        return {};
+    if (!hours || *hours > 23 || !take(text, ":")) return {};
     const auto minutes = take_digits(text, 2);
-    if (!minutes || *minutes > 59 || !take(text, ":"))
-        return {};
+    if (!minutes || *minutes > 59 || !take(text, ":")) return {};
     const auto seconds = take_digits(text, 2); // 60 is a leap second: the start of the next minute
-    if (!seconds || *seconds > 60)
-        return {};
+    if (!seconds || *seconds > 60) return {};
     const auto fraction = take_fraction(text);
-    if (!fraction)
-        return {};
+    if (!fraction) return {};
     return std::chrono::hours(*hours) + std::chrono::minutes(*minutes) +
            std::chrono::seconds(*seconds) + *fraction;
 }
 
 std::optional<Nanoseconds> take_offset(std::string_view& text) {
-    if (take(text, "Zz"))
-        return 0ns;
+    if (take(text, "Zz")) return 0ns;
     const bool west = text.starts_with('-');
-    if (!take(text, "+-"))
-        return {};
+    if (!take(text, "+-")) return {};
     const auto hours = take_digits(text, 2);
-    if (!hours || *hours > 23 || !take(text, ":"))
-        return {};
+    if (!hours || *hours > 23 || !take(text, ":")) return {};
     const auto minutes = take_digits(text, 2);
-    if (!minutes || *minutes > 59)
-        return {};
+    if (!minutes || *minutes > 59) return {};
     const Nanoseconds offset = std::chrono::hours(*hours) + std::chrono::minutes(*minutes);
     return west ? -offset : offset;
 }
@@ -148,14 +128,11 @@ std::optional<Time> parse_rfc3339(std::string_view text) {
     if (!date || *date < std::chrono::sys_days(std::chrono::year(1678) / 1 / 1) ||
         *date >= std::chrono::sys_days(std::chrono::year(2262) / 1 / 1))
         return {};
-    if (!take(text, "Tt "))
-        return {};
+    if (!take(text, "Tt ")) return {};
     const auto time_of_day = take_time_of_day(text);
-    if (!time_of_day)
-        return {};
+    if (!time_of_day) return {};
     const auto offset = take_offset(text);
-    if (!offset || !text.empty())
-        return {};
+    if (!offset || !text.empty()) return {};
     return Time(*date) + *time_of_day - *offset;
 }
 
@@ -169,11 +146,9 @@ Nanoseconds parse_duration(std::string_view text) {
                                                 {"m", 60e9},
                                                 {"h", 3600e9},
                                                 {"d", 86400e9}}};
-    if (text == "0")
-        return 0ns;
+    if (text == "0") return 0ns;
     const auto value = parse_with_unit(text, units);
-    if (!value || *value >= int64_end)
-        refuse(text, "a duration such as 500ms, 5s, 2m, 1h");
+    if (!value || *value >= int64_end) refuse(text, "a duration such as 500ms, 5s, 2m, 1h");
     return Nanoseconds(std::llround(*value));
 }
 
@@ -184,11 +159,9 @@ std::string format_duration(Nanoseconds duration) {
     };
     static constexpr std::array<Step, 6> steps{
         {{24h, "d"}, {1h, "h"}, {1min, "m"}, {1s, "s"}, {1ms, "ms"}, {1us, "us"}}};
-    if (duration == 0ns)
-        return "0s";
+    if (duration == 0ns) return "0s";
     for (const auto& [worth, name] : steps)
-        if (duration % worth == 0ns)
-            return fmt::format("{}{}", duration / worth, name);
+        if (duration % worth == 0ns) return fmt::format("{}{}", duration / worth, name);
     return fmt::format("{}ns", duration.count());
 }
 
@@ -215,12 +188,10 @@ std::uint64_t parse_size(std::string_view text) {
 
 std::string format_size(std::uint64_t bytes) {
     static constexpr std::string_view suffixes = "KMGTPE";
-    if (bytes < 1024)
-        return fmt::format("{}", bytes);
+    if (bytes < 1024) return fmt::format("{}", bytes);
     auto value = static_cast<double>(bytes);
     std::size_t power = 0;
-    for (; value >= 1024 && power < suffixes.size(); ++power)
-        value /= 1024;
+    for (; value >= 1024 && power < suffixes.size(); ++power) value /= 1024;
     const double rounded = std::round(value * 10) / 10;
     if (rounded == std::floor(rounded))
         return fmt::format("{:.0f}{}", rounded, suffixes[power - 1]);
@@ -231,19 +202,16 @@ std::uint64_t parse_number(std::string_view text, std::uint64_t least, std::uint
     std::uint64_t value = 0;
     const char* const end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, value);
-    if (error == std::errc() && stop == end && value >= least && value <= most)
-        return value;
+    if (error == std::errc() && stop == end && value >= least && value <= most) return value;
     if (most == std::numeric_limits<std::uint64_t>::max())
         refuse(text, fmt::format("a number from {} up", least));
     refuse(text, fmt::format("a number from {} to {}", least, most));
 }
 
 Time parse_time(std::string_view text, Time now) {
-    if (text.starts_with('-'))
-        return now - parse_duration(text.substr(1));
+    if (text.starts_with('-')) return now - parse_duration(text.substr(1));
     const auto time = parse_rfc3339(text);
-    if (!time)
-        refuse(text, "a time such as 2024-02-29T12:00:00Z, or -5m for five minutes ago");
+    if (!time) refuse(text, "a time such as 2024-02-29T12:00:00Z, or -5m for five minutes ago");
     return *time;
 }
 
@@ -259,8 +227,7 @@ std::string format_time(Time time) {
 }
 
 std::string parse_name(std::string_view text, std::string_view what) {
-    if (is_valid_name(text))
-        return std::string(text);
+    if (is_valid_name(text)) return std::string(text);
     refuse(text, fmt::format("a name for a {}: 1 to {} of A-Z a-z 0-9 . _ -, the first of them a "
                              "letter or a digit",
                              what, max_name_bytes));

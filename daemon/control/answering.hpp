@@ -10,9 +10,10 @@
 
 namespace shmbus::control {
 
-/// Calls `work(parameters, results)`. An Error becomes the answer's refusal, and so does memory that
-/// ran out. Everything else is a bug: logged here, an RPC exception for the client. A request that
-/// makes no sense as Cap'n Proto (a kj exception) is the client's bug, and the client's to hear of.
+/// Calls `work(parameters, results)`. An Error becomes the answer's refusal, and so does memory
+/// that ran out. Everything else is a bug: logged here, an RPC exception for the client. A request
+/// that makes no sense as Cap'n Proto (a kj exception) is the client's bug, and the client's to
+/// hear of.
 template <class Context, class Work>
 kj::Promise<void> answer(Context& context, const char* request, Work work) {
     const auto refuse = [&](const Error& error) {

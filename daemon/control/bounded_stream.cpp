@@ -21,7 +21,9 @@ BoundedStream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::Rea
     }
     return stream_.tryReadMessage(nullptr, options, scratch)
         .then([this](kj::Maybe<capnp::MessageReaderAndFds>&& received) {
-            KJ_IF_MAYBE(message, received) { count(*message->reader); }
+            KJ_IF_MAYBE (message, received) {
+                count(*message->reader);
+            }
             return kj::mv(received);
         });
 }
@@ -37,8 +39,7 @@ void BoundedStream::count(capnp::MessageReader& message) {
     case Message::FINISH: // of a call that is not there: the RPC system ends the connection
         if (unfinished_calls_ != 0) --unfinished_calls_;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -59,7 +60,9 @@ kj::Promise<void> BoundedStream::writeMessages(
 void BoundedStream::resume_reading() {
     // The network counts the message just written until this returns. That is no trouble: the last
     // one alone is far below the limits.
-    KJ_IF_MAYBE(waiting, reader_) { (*waiting)->fulfill(); }
+    KJ_IF_MAYBE (waiting, reader_) {
+        (*waiting)->fulfill();
+    }
     reader_ = nullptr;
 }
 

@@ -1,7 +1,7 @@
 // What the servers of one connection share: who the peer is, and what it holds of the daemon.
 //
-// Shared by the connection and by every capability that was handed out over it, because a call under
-// way can outlive the connection by a moment.
+// Shared by the connection and by every capability that was handed out over it, because a call
+// under way can outlive the connection by a moment.
 #pragma once
 
 #include "base/fd.hpp"
@@ -25,6 +25,8 @@ struct Context {
     registry::Sessions& sessions;
     const Policy policy;
     kj::Timer& timer;
+    /// A connection that has said no hello by then is closed.
+    const kj::Duration hello_timeout;
     /// Takes the pidfd of a new session's process.
     const std::function<void(registry::SessionId, base::Fd)> watch;
     system::ThrottledLog peer_log;
@@ -46,7 +48,8 @@ struct ClientState {
     /// Topics whose descriptors are on their way. kj queues their bare numbers, so they must stay
     /// open until they are sent, whatever the peer asks for meanwhile: otherwise it could be sent
     /// what got the same number next. One for each answer, in order, taken off as answers are sent.
-    /// An answer that the peer cancels is never sent; then topics stay a little longer than need be.
+    /// An answer that the peer cancels is never sent; then topics stay a little longer than need
+    /// be.
     std::deque<std::shared_ptr<registry::Topic>> in_flight = {};
 
     [[nodiscard]] Subject subject() const { return {peer.uid, peer.groups}; }
@@ -55,12 +58,13 @@ struct ClientState {
 /// Counts while it lives.
 class Counted {
   public:
-    Counted(std::shared_ptr<ClientState> client, unsigned ClientState::* counter)
+    Counted(std::shared_ptr<ClientState> client, unsigned ClientState::*counter)
         : client_(std::move(client)), counter_(counter) {
         ++((*client_).*counter_);
     }
     ~Counted() {
-        if (client_) --((*client_).*counter_);
+        if (client_)
+            --((*client_).*counter_);
     }
     Counted(Counted&&) noexcept = default;
     Counted& operator=(Counted&&) = delete;
@@ -69,7 +73,7 @@ class Counted {
 
   private:
     std::shared_ptr<ClientState> client_;
-    unsigned ClientState::* counter_;
+    unsigned ClientState::*counter_;
 };
 
 } // namespace shmbus::control

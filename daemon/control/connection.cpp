@@ -8,8 +8,6 @@ namespace shmbus::control {
 
 namespace {
 
-constexpr auto hello_timeout = 10 * kj::SECONDS;
-
 kj::Own<kj::AsyncCapabilityStream> wrap(kj::LowLevelAsyncIoProvider& io, base::Fd socket) {
     using Io = kj::LowLevelAsyncIoProvider;
     return io.wrapUnixSocketFd(socket.release(),
@@ -44,17 +42,23 @@ Connection::Connection(kj::LowLevelAsyncIoProvider& io, base::Fd socket,
 kj::Promise<void> Connection::run() {
     auto greeted = kj::newPromiseAndFulfiller<void>();
     client_->on_session = kj::mv(greeted.fulfiller);
-    auto silent = client_->context.timer.afterDelay(hello_timeout).then([this] {
-        client_->context.peer_log.log(
-            system::Level::notice,
-            fmt::format("{} (pid {}) said no hello; connection closed", client_->command,
-                        client_->peer.pid));
-    });
-    // A session ends the timer: an idle daemon does not wake up.
-    auto forever = greeted.promise.then([]() -> kj::Promise<void> { return kj::NEVER_DONE; });
+    const auto& shared = client_->context;
+    // The timer ends with the greeting: an idle daemon does not wake up.
+    auto said_hello = greeted.promise.then([] { return true; });
+    auto greeting = shared.timer.afterDelay(shared.hello_timeout)
+                        .then([] { return false; })
+                        .exclusiveJoin(kj::mv(said_hello))
+                        .then([this](bool said) -> kj::Promise<void> {
+                            if (said) return kj::NEVER_DONE;
+                            client_->context.peer_log.log(
+                                system::Level::notice,
+                                fmt::format("{} (pid {}) said no hello; connection closed",
+                                            client_->command, client_->peer.pid));
+                            return kj::READY_NOW;
+                        });
     return network_.onDisconnect()
         .exclusiveJoin(kj::mv(dropped_.promise))
-        .exclusiveJoin(silent.exclusiveJoin(kj::mv(forever)));
+        .exclusiveJoin(kj::mv(greeting));
 }
 
 } // namespace shmbus::control

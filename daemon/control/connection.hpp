@@ -11,7 +11,8 @@ namespace shmbus::control {
 
 class Connection {
   public:
-    Connection(kj::LowLevelAsyncIoProvider& io, base::Fd socket, std::shared_ptr<ClientState> client);
+    Connection(kj::LowLevelAsyncIoProvider& io, base::Fd socket,
+               std::shared_ptr<ClientState> client);
     /// Done when the peer hung up, was dropped, or did not say hello in time.
     [[nodiscard]] kj::Promise<void> run();
     void drop() { dropped_.fulfiller->fulfill(); }

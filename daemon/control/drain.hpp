@@ -1,8 +1,8 @@
 // Waiting until a draining topic is empty.
 //
 // Subscribers acknowledge in shared memory and tell nobody, so this looks from time to time: every
-// 2 ms at first, then less and less often, down to every 50 ms. The cursors are the subscribers' own
-// word, which is all there is to know: an acknowledgement concerns nobody but its subscriber.
+// 2 ms at first, then less and less often, down to every 50 ms. The cursors are the subscribers'
+// own word, which is all there is to know: an acknowledgement concerns nobody but its subscriber.
 #pragma once
 
 #include "daemon/registry/topic.hpp"

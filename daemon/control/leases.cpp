@@ -10,9 +10,9 @@ void write_access(const std::shared_ptr<ClientState>& client,
     const auto& readers = topic->readers_memory();
     to.setUuid(kj::arrayPtr(topic->uuid().data(), topic->uuid().size()));
     const auto& parameters = topic->parameters();
-    to.setParameters(kj::arrayPtr(reinterpret_cast<const kj::byte*>(&parameters), sizeof parameters));
-    to.setRing(
-        kj::heap<MemoryServer>(client, topic, publishes ? ring.writable : ring.read_only));
+    to.setParameters(
+        kj::arrayPtr(reinterpret_cast<const kj::byte*>(&parameters), sizeof parameters));
+    to.setRing(kj::heap<MemoryServer>(client, topic, publishes ? ring.writable : ring.read_only));
     to.setReaders(
         kj::heap<MemoryServer>(client, topic, publishes ? readers.read_only : readers.writable));
     client->in_flight.push_back(topic);

@@ -25,8 +25,8 @@ class MemoryServer final : public protocol::Memory::Server {
 template <class Interface> class LeaseServer final : public Interface::Server {
   public:
     LeaseServer(std::shared_ptr<ClientState> client, registry::Sessions::LeaseId lease)
-        : client_(std::move(client)), counted_(client_, &ClientState::capabilities),
-          lease_(lease) {}
+        : client_(std::move(client)), counted_(client_, &ClientState::capabilities), lease_(lease) {
+    }
     kj::Promise<void> release(typename Interface::Server::ReleaseContext) override {
         client_->context.sessions.release(client_->session.value(), lease_);
         return kj::READY_NOW;

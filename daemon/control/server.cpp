@@ -29,10 +29,11 @@ kj::Promise<void> Server::serve() {
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno == EAGAIN) return incoming_.whenBecomesReadable().then([this] { return serve(); });
-        context_.peer_log.log(system::Level::warning,
-                              fmt::format("accepting a connection: {}; trying again soon",
-                                          std::strerror(errno)));
+        if (errno == EAGAIN)
+            return incoming_.whenBecomesReadable().then([this] { return serve(); });
+        context_.peer_log.log(
+            system::Level::warning,
+            fmt::format("accepting a connection: {}; trying again soon", std::strerror(errno)));
         return context_.timer.afterDelay(pause_when_short).then([this] { return serve(); });
     }
     return kj::evalLater([this] { return serve(); });
@@ -44,9 +45,9 @@ void Server::admit(base::Fd socket) {
         const uid_t uid = peer.uid;
         if (connections_.size() >= max_connections ||
             connections_of_user_[uid] >= max_connections_per_user) {
-            context_.peer_log.log(system::Level::warning,
-                                  fmt::format("pid {} (user {}): too many connections, closed",
-                                              peer.pid, uid));
+            context_.peer_log.log(
+                system::Level::warning,
+                fmt::format("pid {} (user {}): too many connections, closed", peer.pid, uid));
             return;
         }
         auto pidfd = base::pidfd_of_peer(socket, peer.pid);
@@ -67,9 +68,9 @@ void Server::admit(base::Fd socket) {
         context_.peer_log.log(system::Level::warning,
                               fmt::format("a connection was closed at once: {}", e.what()));
     } catch (const kj::Exception& e) {
-        context_.peer_log.log(system::Level::warning,
-                              fmt::format("a connection was closed at once: {}",
-                                          e.getDescription().cStr()));
+        context_.peer_log.log(
+            system::Level::warning,
+            fmt::format("a connection was closed at once: {}", e.getDescription().cStr()));
     }
 }
 

@@ -14,8 +14,7 @@ const char* const server_version = "shmbusd " SHMBUS_VERSION;
 kj::Promise<void> BusServer::hello(HelloContext context) {
     return answer(context, "hello", [&](auto parameters, auto results) {
         auto& shared = client_->context;
-        if (client_->session)
-            throw Error(Errc::busy, "this connection has a session already");
+        if (client_->session) throw Error(Errc::busy, "this connection has a session already");
         if (parameters.getProtocolMajor() != protocol::PROTOCOL_MAJOR)
             throw Error(Errc::incompatible,
                         fmt::format("this daemon speaks version {} of the control protocol, the "
@@ -24,8 +23,9 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
         if (!shared.policy.may_connect(client_->subject()))
             throw Error(Errc::permission, shared.policy.why_not_use(client_->subject()));
         if (client_->peer.pid == 0)
-            throw Error(Errc::unsupported, "the daemon cannot see this process, as it is in a process "
-                                           "namespace outside of the daemon's");
+            throw Error(Errc::unsupported,
+                        "the daemon cannot see this process, as it is in a process "
+                        "namespace outside of the daemon's");
         auto server = kj::heap<SessionServer>(client_);
         const std::string version = to_string(parameters.getClient()).substr(0, 64);
         client_->session = shared.sessions.open(client_->peer, client_->command);
@@ -53,7 +53,8 @@ kj::Promise<void> SessionServer::createTopic(CreateTopicContext context) {
 
 kj::Promise<void> SessionServer::listTopics(ListTopicsContext context) {
     return answer(context, "listTopics", [&](auto parameters, auto results) {
-        const auto limit = std::clamp<std::uint32_t>(parameters.getLimit(), 1, max_topics_per_answer);
+        const auto limit =
+            std::clamp<std::uint32_t>(parameters.getLimit(), 1, max_topics_per_answer);
         const auto page = topics().list(to_string(parameters.getAfter()), limit);
         auto list = results.initTopics(static_cast<unsigned>(page.topics.size()));
         for (unsigned i = 0; i < page.topics.size(); ++i) write_topic(*page.topics[i], list[i]);
@@ -86,9 +87,11 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
         const auto topic = topics().find(to_string(parameters.getName()));
         require_administer(*topic);
         const auto wanted = parameters.getUndo() ? RingState::open : RingState::draining;
-        if (wanted == RingState::draining && client_->waiting_calls >= ClientState::max_waiting_calls)
+        if (wanted == RingState::draining &&
+            client_->waiting_calls >= ClientState::max_waiting_calls)
             throw Error(Errc::limit, fmt::format("this session has {} calls under way, the most it "
-                                                 "may have", client_->waiting_calls));
+                                                 "may have",
+                                                 client_->waiting_calls));
         if (topic->state() != wanted) {
             topic->set_state(wanted);
             note((parameters.getUndo() ? "opened again topic " : "drains topic ") + topic->name());
@@ -106,8 +109,8 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
                     throw Error(Errc::no_such_topic,
                                 "topic " + draining->name() + " was removed meanwhile");
                 if (draining->state() != RingState::draining)
-                    throw Error(Errc::busy, "draining topic " + draining->name() +
-                                                " was undone meanwhile");
+                    throw Error(Errc::busy,
+                                "draining topic " + draining->name() + " was undone meanwhile");
                 results.setDrained(yes);
             });
         })
@@ -117,11 +120,11 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
 kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
     return answer(context, "openPublisher", [&](auto parameters, auto results) {
         const auto topic = openable(parameters.getTopic());
-        const auto [lease, entry] = sessions().lease_publisher(id(), topic);
-        KJ_ON_SCOPE_FAILURE(sessions().release(id(), lease));
-        results.setEntry(entry.entry);
-        results.setPublisher(entry.id);
-        results.setLease(kj::heap<LeaseServer<protocol::PublisherLease>>(client_, lease));
+        const auto grant = sessions().lease_publisher(id(), topic);
+        KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
+        results.setEntry(grant.entry.entry);
+        results.setPublisher(grant.entry.id);
+        results.setLease(kj::heap<LeaseServer<protocol::PublisherLease>>(client_, grant.lease));
         write_access(client_, topic, Role::publisher, results.initAccess());
     });
 }
@@ -129,11 +132,11 @@ kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
 kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
     return answer(context, "openSubscriber", [&](auto parameters, auto results) {
         const auto topic = openable(parameters.getTopic());
-        const auto [lease, entry] = sessions().lease_subscriber(id(), topic);
-        KJ_ON_SCOPE_FAILURE(sessions().release(id(), lease));
-        results.setEntry(entry.entry);
-        results.setToken(entry.token);
-        results.setLease(kj::heap<LeaseServer<protocol::SubscriberLease>>(client_, lease));
+        const auto grant = sessions().lease_subscriber(id(), topic);
+        KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
+        results.setEntry(grant.entry.entry);
+        results.setToken(grant.entry.token);
+        results.setLease(kj::heap<LeaseServer<protocol::SubscriberLease>>(client_, grant.lease));
         write_access(client_, topic, Role::subscriber, results.initAccess());
     });
 }
@@ -145,8 +148,8 @@ void SessionServer::require_use() const {
 
 void SessionServer::require_administer(const registry::Topic& topic) const {
     if (!client_->context.policy.may_administer(client_->subject(), topic.creator()))
-        throw Error(Errc::permission, client_->context.policy.why_not_administer(
-                                          client_->subject(), topic.creator()));
+        throw Error(Errc::permission, client_->context.policy.why_not_administer(client_->subject(),
+                                                                                 topic.creator()));
 }
 
 std::shared_ptr<registry::Topic> SessionServer::openable(capnp::Text::Reader name) const {
@@ -159,9 +162,9 @@ std::shared_ptr<registry::Topic> SessionServer::openable(capnp::Text::Reader nam
 }
 
 void SessionServer::note(const std::string& what) const {
-    client_->context.peer_log.log(system::Level::info,
-                                  fmt::format("session {}: {} (pid {}) {}", id(), client_->command,
-                                              client_->peer.pid, what));
+    client_->context.peer_log.log(
+        system::Level::info,
+        fmt::format("session {}: {} (pid {}) {}", id(), client_->command, client_->peer.pid, what));
 }
 
 } // namespace shmbus::control

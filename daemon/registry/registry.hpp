@@ -1,8 +1,8 @@
 // What exists on this bus: topics by name.
 //
-// Refusals are thrown as Error, with a message for the person who asked. A topic that was removed by
-// force lives on, without its name, until the last holder of one of its entries is gone: subscribers
-// drain what they mapped, and the dead among its publishers are still reaped.
+// Refusals are thrown as Error, with a message for the person who asked. A topic that was removed
+// by force lives on, without its name, until the last holder of one of its entries is gone:
+// subscribers drain what they mapped, and the dead among its publishers are still reaped.
 #pragma once
 
 #include "daemon/registry/topic.hpp"
@@ -20,7 +20,8 @@ class Registry {
 
     /// @returns whether one was made
     /// @throws Error: bad_argument, topic_exists, different_options, limit
-    bool create(const std::string& name, const TopicOptions& options, bool if_missing, uid_t creator);
+    bool create(const std::string& name, const TopicOptions& options, bool if_missing,
+                uid_t creator);
     /// @throws Error(bad_argument), Error(no_such_topic)
     [[nodiscard]] std::shared_ptr<Topic> find(const std::string& name) const;
     /// @throws Error(busy) when it has holders and not `force`

@@ -11,8 +11,10 @@ namespace shmbus::registry {
 namespace {
 
 ring::Reaped free_entry(Topic& topic, bool publishes, std::optional<std::uint32_t> entry) noexcept {
-    if (!entry) return {};
-    if (publishes) return topic.free_publisher(*entry);
+    if (!entry)
+        return {};
+    if (publishes)
+        return topic.free_publisher(*entry);
     topic.free_subscriber(*entry);
     return {};
 }
@@ -21,8 +23,8 @@ ring::Reaped free_entry(Topic& topic, bool publishes, std::optional<std::uint32_
 
 SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
     if (count() >= max_sessions)
-        throw Error(Errc::limit, fmt::format("the bus has {} sessions, the most it may have",
-                                             max_sessions));
+        throw Error(Errc::limit,
+                    fmt::format("the bus has {} sessions, the most it may have", max_sessions));
     if (count(peer.uid) >= max_sessions_per_user)
         throw Error(Errc::limit, fmt::format("user {} has {} sessions, the most a user may have: "
                                              "let threads share one connection, or stop a process",
@@ -58,9 +60,10 @@ Grant Sessions::lease(SessionId session, Held held, const char* role, Take take)
     const auto noted = owner.held.emplace(id, std::move(held)).first;
     const auto entry = take(topic, owner.who);
     if (!entry) {
-        const auto full = fmt::format("topic {} has no free entry for a {}, all {} are held; see by "
-                                      "whom with: shmbus topic info {}",
-                                      topic.name(), role, entries_per_topic, topic.name());
+        const auto full =
+            fmt::format("topic {} has no free entry for a {}, all {} are held; see by "
+                        "whom with: shmbus topic info {}",
+                        topic.name(), role, entries_per_topic, topic.name());
         owner.held.erase(noted);
         throw Error(Errc::limit, full);
     }
@@ -68,7 +71,8 @@ Grant Sessions::lease(SessionId session, Held held, const char* role, Take take)
     return {id, *entry};
 }
 
-Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::shared_ptr<Topic> topic) {
+Sessions::PublisherGrant Sessions::lease_publisher(SessionId session,
+                                                   std::shared_ptr<Topic> topic) {
     return lease<PublisherGrant>(
         session, {std::move(topic), true}, "publisher",
         [](Topic& from, const Holder& who) { return from.lease_publisher(who); });
@@ -83,16 +87,20 @@ Sessions::SubscriberGrant Sessions::lease_subscriber(SessionId session,
 
 void Sessions::release(SessionId session, LeaseId lease) noexcept {
     const auto owner = sessions_.find(session);
-    if (owner == sessions_.end()) return;
+    if (owner == sessions_.end())
+        return;
     const auto held = owner->second.held.extract(lease);
-    if (held.empty()) return;
+    if (held.empty())
+        return;
     free_entry(*held.mapped().topic, held.mapped().publishes, held.mapped().entry);
 }
 
 bool Sessions::connection_closed(SessionId session) noexcept {
     const auto found = sessions_.find(session);
-    if (found == sessions_.end()) return true;
-    if (!found->second.held.empty()) return false; // it may still be writing
+    if (found == sessions_.end())
+        return true;
+    if (!found->second.held.empty())
+        return false; // it may still be writing
     sessions_.erase(found);
     on_gone_(session);
     return true;
@@ -100,7 +108,8 @@ bool Sessions::connection_closed(SessionId session) noexcept {
 
 std::optional<Ended> Sessions::process_died(SessionId session) noexcept {
     auto gone = sessions_.extract(session);
-    if (gone.empty()) return std::nullopt;
+    if (gone.empty())
+        return std::nullopt;
     Ended ended{.who = std::move(gone.mapped().who), .reaped = {}};
     for (const auto& [id, held] : gone.mapped().held) {
         const auto reaped = free_entry(*held.topic, held.publishes, held.entry);

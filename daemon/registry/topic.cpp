@@ -31,7 +31,8 @@ std::uint64_t random_token() {
     return token & token_mask & ~(tokens_per_lease - 1);
 }
 
-Topic::Descriptors make_memory(const std::string& name, std::uint64_t size, std::uint64_t allocated) {
+Topic::Descriptors make_memory(const std::string& name, std::uint64_t size,
+                               std::uint64_t allocated) {
     auto writable = base::make_memfd(name, size, allocated);
     auto read_only = base::read_only_twin(writable);
     return {std::move(writable), std::move(read_only)};
@@ -40,7 +41,8 @@ Topic::Descriptors make_memory(const std::string& name, std::uint64_t size, std:
 template <class Entries, class IsFree>
 std::optional<std::uint32_t> first_free(const Entries& entries, IsFree is_free) {
     const auto found = std::find_if(entries.begin(), entries.end(), is_free);
-    if (found == entries.end()) return std::nullopt;
+    if (found == entries.end())
+        return std::nullopt;
     return static_cast<std::uint32_t>(found - entries.begin());
 }
 
@@ -74,8 +76,7 @@ Topic::Topic(std::string name, const TopicOptions& options, Sequence first, uid_
     const auto ring = layout::geometry_of(parameters_);
     const auto readers = layout::readers_geometry_of(parameters_);
     ring_fds_ = make_memory("shmbus-ring-" + name_, ring.total_bytes, ring.slots_end);
-    readers_fds_ =
-        make_memory("shmbus-readers-" + name_, readers.total_bytes, readers.total_bytes);
+    readers_fds_ = make_memory("shmbus-readers-" + name_, readers.total_bytes, readers.total_bytes);
     const auto access = base::Access::read_write;
     ring_mapping_ = base::Mapping(ring_fds_.writable, access, ring.total_bytes);
     readers_mapping_ = base::Mapping(readers_fds_.writable, access, readers.total_bytes);
@@ -83,12 +84,14 @@ Topic::Topic(std::string name, const TopicOptions& options, Sequence first, uid_
     ring::format_readers(readers_mapping_.bytes(), parameters_, uuid_);
     view_ = {ring::RingView(ring_mapping_.bytes(), parameters_),
              ring::ReadersView(readers_mapping_.bytes(), parameters_)};
-    for (auto& reader : readers_) reader.last_token = random_token();
+    for (auto& reader : readers_)
+        reader.last_token = random_token();
 }
 
 std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder) {
     const auto entry = first_free(publishers_, [](const auto& held) { return !held; });
-    if (!entry || last_publisher_id_ == ~std::uint32_t{0}) return std::nullopt;
+    if (!entry || last_publisher_id_ == ~std::uint32_t{0})
+        return std::nullopt;
     publishers_[*entry] = holder;
     ring::lease_publisher(view_, *entry, ++last_publisher_id_, holder.pid);
     return PublisherEntry{*entry, last_publisher_id_};
@@ -101,12 +104,14 @@ ring::Reaped Topic::free_publisher(std::uint32_t entry) noexcept {
 
 std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder) {
     const auto entry = first_free(readers_, [](const auto& reader) { return !reader.holder; });
-    if (!entry) return std::nullopt;
+    if (!entry)
+        return std::nullopt;
     auto& reader = readers_[*entry];
     reader.holder = holder;
     // 2^36 leases of one entry until a token comes again; never 0, which means none.
     reader.last_token = (reader.last_token + tokens_per_lease) & token_mask;
-    if (reader.last_token == 0) reader.last_token = tokens_per_lease;
+    if (reader.last_token == 0)
+        reader.last_token = tokens_per_lease;
     ring::lease_reader(view_, *entry, holder.pid);
     return SubscriberEntry{*entry, reader.last_token};
 }
@@ -119,13 +124,14 @@ void Topic::free_subscriber(std::uint32_t entry) noexcept {
 std::vector<Holder> Topic::publishers() const {
     std::vector<Holder> holders;
     for (const auto& held : publishers_)
-        if (held) holders.push_back(*held);
+        if (held)
+            holders.push_back(*held);
     return holders;
 }
 
 std::size_t Topic::publisher_count() const noexcept {
-    return static_cast<std::size_t>(std::count_if(publishers_.begin(), publishers_.end(),
-                                                  [](const auto& held) { return held.has_value(); }));
+    return static_cast<std::size_t>(std::count_if(
+        publishers_.begin(), publishers_.end(), [](const auto& held) { return held.has_value(); }));
 }
 
 std::size_t Topic::subscriber_count() const noexcept {
@@ -137,12 +143,12 @@ std::size_t Topic::subscriber_count() const noexcept {
 std::vector<Topic::SubscriberHint> Topic::subscribers() const {
     std::vector<SubscriberHint> hints;
     for (std::uint32_t i = 0; i < readers_.size(); ++i) {
-        if (!readers_[i].holder) continue;
+        if (!readers_[i].holder)
+            continue;
         const auto& entry = view_.readers.entry(i);
         const std::uint64_t attach = entry.attach.load_acquire();
         const bool given_up = view_.ring.lossy_mark(i).load_acquire() == attach;
-        hints.push_back({*readers_[i].holder,
-                         std::min(entry.cursor.load_acquire(), head_hint()),
+        hints.push_back({*readers_[i].holder, std::min(entry.cursor.load_acquire(), head_hint()),
                          layout::mode_of(attach) == layout::ReaderMode::gate && !given_up});
     }
     return hints;

@@ -1,8 +1,8 @@
 // One topic: its memory, and who holds which entry of it.
 //
 // The books are in private memory and are the truth: which entry is free is never read from shared
-// memory, where clients can write. What is read there (tail, cursors) is clamped and shown to people
-// or waited for with a deadline; nothing is indexed by it.
+// memory, where clients can write. What is read there (tail, cursors) is clamped and shown to
+// people or waited for with a deadline; nothing is indexed by it.
 #pragma once
 
 #include "base/fd.hpp"

@@ -19,8 +19,8 @@ enum class Level : std::uint8_t { // as syslog(3) counts
 
 void log(Level level, std::string_view line);
 
-/// For events that a peer can cause as often as it likes: at most 20 lines in 10 seconds, and a line
-/// that says how many were left out.
+/// For events that a peer can cause as often as it likes: at most 20 lines in 10 seconds, and a
+/// line that says how many were left out.
 class ThrottledLog {
   public:
     void log(Level level, std::string_view line);

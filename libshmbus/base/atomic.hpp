@@ -80,9 +80,7 @@ template <class T> class Word {
     T fetch_add_seq_cst(T value) noexcept {
         return value_.fetch_add(value, std::memory_order_seq_cst);
     }
-    T fetch_or_acq_rel(T bits) noexcept {
-        return value_.fetch_or(bits, std::memory_order_acq_rel);
-    }
+    T fetch_or_acq_rel(T bits) noexcept { return value_.fetch_or(bits, std::memory_order_acq_rel); }
     T fetch_and_seq_cst(T bits) noexcept {
         return value_.fetch_and(bits, std::memory_order_seq_cst);
     }

@@ -22,9 +22,9 @@ std::uint64_t address_of(const void* word) noexcept {
 
 timespec to_timespec(Deadline deadline) noexcept {
     // steady_clock is CLOCK_MONOTONIC in libstdc++.
-    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                        deadline.when().time_since_epoch())
-                        .count();
+    const auto ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.when().time_since_epoch())
+            .count();
     return {ns / 1'000'000'000, ns % 1'000'000'000};
 }
 

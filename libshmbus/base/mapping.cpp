@@ -33,8 +33,7 @@ Mapping::Mapping(const Fd& fd, Access access, std::uint64_t size, std::uint64_t 
     for (const int advice : {MADV_DONTFORK, MADV_DONTDUMP})
         if (::madvise(region_.get_address(), size, advice) != 0) throw_system("madvise");
     if (populate != 0) {
-        const int advice =
-            access == Access::read_only ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
+        const int advice = access == Access::read_only ? MADV_POPULATE_READ : MADV_POPULATE_WRITE;
         // Only a faster start: EINVAL and EFAULT leave the pages to be faulted in one by one.
         (void)::madvise(region_.get_address(), populate, advice);
     }

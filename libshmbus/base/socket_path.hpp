@@ -11,8 +11,8 @@ inline constexpr const char* system_socket = "/run/shmbus.sock";
 
 /// `given` if not empty; else $SHMBUS_SOCKET; else $XDG_RUNTIME_DIR/shmbus.sock for the user bus,
 /// /run/shmbus.sock for the system bus; automatic is the system bus for root, the user bus for
-/// others. @throws Error(bad_argument) when no rule gives a path that a socket can have, naming what
-/// to set
+/// others. @throws Error(bad_argument) when no rule gives a path that a socket can have, naming
+/// what to set
 [[nodiscard]] std::string find_socket_path(const std::string& given, BusScope scope);
 
 /// @throws Error(bad_argument) when `path` is empty or longer than a socket's path can be

@@ -13,20 +13,18 @@ namespace {
 void check_name(std::string_view topic) {
     // The daemon checks too; here it saves the round trip and a message that is too large.
     if (!is_valid_name(topic))
-        throw Error(Errc::bad_argument,
-                    "a topic's name begins with a letter or digit and goes on with letters, digits, "
-                    "'.', '_' and '-', at most 128 in all; this is none: '" +
-                        std::string(topic.substr(0, max_name_bytes)) + "'");
+        throw Error(
+            Errc::bad_argument,
+            "a topic's name begins with a letter or digit and goes on with letters, digits, "
+            "'.', '_' and '-', at most 128 in all; this is none: '" +
+                std::string(topic.substr(0, max_name_bytes)) + "'");
 }
 
 base::BusScope scope_of(BusOptions::Scope scope) noexcept {
     switch (scope) {
-    case BusOptions::Scope::user:
-        return base::BusScope::user;
-    case BusOptions::Scope::system:
-        return base::BusScope::system;
-    case BusOptions::Scope::automatic:
-        break;
+    case BusOptions::Scope::user: return base::BusScope::user;
+    case BusOptions::Scope::system: return base::BusScope::system;
+    case BusOptions::Scope::automatic: break;
     }
     return base::BusScope::automatic;
 }

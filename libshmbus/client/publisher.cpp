@@ -28,7 +28,8 @@ Loan::~Loan() {
     if (sender_ != nullptr) sender_->give_back(*this);
 }
 
-Publisher::Publisher(std::unique_ptr<client::Sender> sender) noexcept : sender_(std::move(sender)) {}
+Publisher::Publisher(std::unique_ptr<client::Sender> sender) noexcept
+    : sender_(std::move(sender)) {}
 Publisher::Publisher(Publisher&&) noexcept = default;
 Publisher& Publisher::operator=(Publisher&&) noexcept = default;
 Publisher::~Publisher() = default;

@@ -48,16 +48,10 @@ Receiver::Look Receiver::look(Received& received) noexcept {
         free_ &= free_ - 1;
         received = Event(&held);
         return Look::found;
-    case ring::Reader::Look::gap:
-        received = reader_.gap();
-        return Look::found;
-    case ring::Reader::Look::closed:
-        received = Nothing::closed;
-        return Look::found;
-    case ring::Reader::Look::skipped:
-        return Look::skipped;
-    case ring::Reader::Look::nothing:
-        break;
+    case ring::Reader::Look::gap: received = reader_.gap(); return Look::found;
+    case ring::Reader::Look::closed: received = Nothing::closed; return Look::found;
+    case ring::Reader::Look::skipped: return Look::skipped;
+    case ring::Reader::Look::nothing: break;
     }
     return Look::nothing;
 }
@@ -97,12 +91,9 @@ Received Receiver::park(Deadline deadline) noexcept {
             continue;
         }
         switch (reader_.sleep(armed_at, deadline)) {
-        case base::Woken::timed_out:
-            return Nothing::timed_out;
-        case base::Woken::interrupted:
-            return Nothing::interrupted;
-        case base::Woken::look:
-            break;
+        case base::Woken::timed_out: return Nothing::timed_out;
+        case base::Woken::interrupted: return Nothing::interrupted;
+        case base::Woken::look: break;
         }
     }
 }

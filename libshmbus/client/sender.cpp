@@ -93,8 +93,8 @@ PublishResult Sender::publish(Bytes payload, const Attributes& attributes,
         return publish_copied(header, payload, deadline);
     header.time_ns = base::wall_ns();
     PublishResult result;
-    result.outcome = writer_.publish({header, extension_.data(), payload.data()}, deadline,
-                                     result.sequence);
+    result.outcome =
+        writer_.publish({header, extension_.data(), payload.data()}, deadline, result.sequence);
     if (!result) result.sequence = 0;
     return result;
 }

@@ -28,9 +28,11 @@ class Sender {
     /// Header and extension block of an event with these attributes; false: they break a limit.
     [[nodiscard]] bool encode(const Attributes& attributes, layout::EventHeader& header) noexcept;
     /// Takes a chunk for header.extension and `size` bytes of payload, and writes the former.
-    PublishOutcome take_chunk(layout::EventHeader& header, std::size_t size, Deadline deadline) noexcept;
+    PublishOutcome take_chunk(layout::EventHeader& header, std::size_t size,
+                              Deadline deadline) noexcept;
     [[nodiscard]] std::span<std::byte> payload_of(const layout::EventHeader& header) const noexcept;
-    PublishResult publish_copied(layout::EventHeader header, Bytes payload, Deadline deadline) noexcept;
+    PublishResult publish_copied(layout::EventHeader header, Bytes payload,
+                                 Deadline deadline) noexcept;
 
     Attachment attachment_;
     ring::Writer writer_;

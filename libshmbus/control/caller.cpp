@@ -19,11 +19,13 @@ kj::Duration to_kj(std::chrono::nanoseconds time) {
 
 /// A descriptor of our own: the capability's is closed with the capability.
 base::Fd keep(const kj::Maybe<int>& received) {
-    if (received == nullptr)
-        throw Error(Errc::damaged, "the daemon sent no descriptor of the topic's memory");
-    base::Fd fd(::fcntl(KJ_ASSERT_NONNULL(received), F_DUPFD_CLOEXEC, 3));
-    if (!fd) base::throw_system("keeping a descriptor of a topic's memory");
-    return fd;
+    KJ_IF_MAYBE (original, received) {
+        base::Fd fd(::fcntl(*original, F_DUPFD_CLOEXEC, 3));
+        if (!fd)
+            base::throw_system("keeping a descriptor of a topic's memory");
+        return fd;
+    }
+    throw Error(Errc::damaged, "the daemon sent no descriptor of the topic's memory");
 }
 
 } // namespace
@@ -40,14 +42,16 @@ void read_access(protocol::TopicAccess::Reader from, Lease& lease) {
     if (const auto problem = layout::problem_with(lease.parameters); !problem.empty())
         throw Error(Errc::damaged, "the daemon sent impossible ring parameters: " + problem);
     const bool subscriber = lease.publisher == 0;
-    if (lease.entry >= (subscriber ? lease.parameters.max_readers : lease.parameters.max_publishers))
+    if (lease.entry >=
+        (subscriber ? lease.parameters.max_readers : lease.parameters.max_publishers))
         throw Error(Errc::damaged, "the daemon sent an entry beyond the table");
 }
 
 std::shared_ptr<Caller> Caller::make(const std::string& socket, std::chrono::nanoseconds timeout) {
     // In the child of a fork nothing of it can be destroyed, as its thread is not there.
     return {new Caller(socket, timeout), [](const Caller* caller) {
-                if (caller->thread_.is_mine()) delete caller;
+                if (caller->thread_.is_mine())
+                    delete caller;
             }};
 }
 
@@ -84,15 +88,18 @@ void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Troub
         return link_->ready()
             .then([&](std::exception_ptr failed) -> kj::Promise<void> {
                 trouble.note(std::move(failed));
-                if (trouble.what()) return kj::READY_NOW;
+                if (trouble.what())
+                    return kj::READY_NOW;
                 return work(link_->session());
             })
             .exclusiveJoin(kj::mv(late))
             .catch_([&](kj::Exception&& e) {
-                if (!trouble.what()) trouble.note(to_error(e, socket, doing));
+                if (!trouble.what())
+                    trouble.note(to_error(e, socket, doing));
             });
     });
-    if (trouble.what()) std::rethrow_exception(trouble.what());
+    if (trouble.what())
+        std::rethrow_exception(trouble.what());
 }
 
 kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
@@ -112,7 +119,8 @@ kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
         .attach(kj::mv(ring))
         .then(opening->trouble.noting([opening, kept, &link](kj::Maybe<int> fd) {
             opening->lease.readers = keep(fd);
-            if (opening->abandoned) throw Error(Errc::timed_out, "given up");
+            if (opening->abandoned)
+                throw Error(Errc::timed_out, "given up");
             opening->number = link.keep(kj::mv(*kept));
         }))
         .attach(kj::mv(readers))
@@ -123,12 +131,14 @@ kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
 }
 
 void Caller::release(std::uint64_t lease) noexcept {
-    if (!thread_.is_mine()) return;
+    if (!thread_.is_mine())
+        return;
     try {
         thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
             auto taken = link_->take(lease);
-            if (taken == nullptr) return kj::READY_NOW;
-            auto client = kj::heap(kj::mv(KJ_ASSERT_NONNULL(taken)));
+            if (!taken)
+                return kj::READY_NOW;
+            auto client = kj::heap(kj::mv(*taken));
             auto done = control::release(*client);
             return done.exclusiveJoin(link_->timer().afterDelay(to_kj(timeout)))
                 .attach(kj::mv(client))

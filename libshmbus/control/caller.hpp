@@ -1,7 +1,7 @@
 // Calls to the daemon from any thread: what a session and its leases share.
 //
-// A call is made on the event thread while its caller waits, so what it needs and yields may live on
-// the caller's stack. Only an open that its caller gave up on goes on alone: the daemon may have
+// A call is made on the event thread while its caller waits, so what it needs and yields may live
+// on the caller's stack. Only an open that its caller gave up on goes on alone: the daemon may have
 // given an entry already, which has to be given back.
 #pragma once
 
@@ -30,8 +30,7 @@ class Caller : public std::enable_shared_from_this<Caller> {
     void call(const std::string& doing, std::chrono::nanoseconds limit, Send send, Read read);
     /// The same for an answer with a lease; `read(answer, lease)` takes what publishers and
     /// subscribers do not have alike.
-    template <class Send, class Read>
-    Lease open(const std::string& doing, Send send, Read read);
+    template <class Send, class Read> Lease open(const std::string& doing, Send send, Read read);
 
     const std::string socket;
     const std::chrono::nanoseconds timeout; // of a call
@@ -67,8 +66,8 @@ template <class Read> void believe(const std::string& doing, Read read) {
     try {
         read();
     } catch (const kj::Exception& e) {
-        throw Error(Errc::damaged, "the daemon's answer to " + doing + " makes no sense: " +
-                                       e.getDescription().cStr());
+        throw Error(Errc::damaged, "the daemon's answer to " + doing +
+                                       " makes no sense: " + e.getDescription().cStr());
     }
 }
 
@@ -76,13 +75,13 @@ template <class Send, class Read>
 void Caller::call(const std::string& doing, std::chrono::nanoseconds limit, Send send, Read read) {
     Trouble trouble;
     run(doing, limit, trouble, [&](protocol::Session::Client session) {
-        return send(session).then(
-            trouble.noting([&](auto&& answer) {
-                believe(doing, [&] {
-                    if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
-                    read(answer);
-                });
-            }));
+        return send(session).then(trouble.noting([&](auto&& answer) {
+            believe(doing, [&] {
+                if (answer.hasRefusal())
+                    throw_refusal(answer.getRefusal());
+                read(answer);
+            });
+        }));
     });
 }
 
@@ -91,7 +90,8 @@ Lease Caller::open(const std::string& doing, Send send, Read read) {
     const auto opening = std::make_shared<Opening>();
     run(doing, timeout, opening->trouble, [&](protocol::Session::Client session) {
         auto take = [=, link = link_.get()](auto&& answer) {
-            if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
+            if (answer.hasRefusal())
+                throw_refusal(answer.getRefusal());
             const auto access = answer.getAccess();
             return finish(*link, opening, access, answer.getLease(), [&] {
                 believe(doing, [&] {

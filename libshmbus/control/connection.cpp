@@ -21,7 +21,8 @@ capnp::ReaderOptions reader_options() {
 
 base::Fd new_socket() {
     base::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd) base::throw_system("making a socket");
+    if (!fd)
+        base::throw_system("making a socket");
     return fd;
 }
 
@@ -55,8 +56,8 @@ kj::Promise<void> release(LeaseClient& lease) {
 }
 
 Connection::Connection(kj::Own<kj::AsyncCapabilityStream> stream)
-    : stream_(kj::mv(stream)), network_(*stream_, max_fds_per_message,
-                                        capnp::rpc::twoparty::Side::CLIENT, reader_options()),
+    : stream_(kj::mv(stream)),
+      network_(*stream_, max_fds_per_message, capnp::rpc::twoparty::Side::CLIENT, reader_options()),
       rpc_(capnp::makeRpcClient(network_)),
       watch_(network_.onDisconnect().then([this] { broken_ = true; }).eagerlyEvaluate(nullptr)) {}
 
@@ -71,31 +72,33 @@ Link::Link(kj::AsyncIoContext& io, std::string socket, kj::Duration timeout)
     : io_(io), socket_(std::move(socket)), timeout_(timeout), background_(*this) {}
 
 kj::Promise<std::exception_ptr> Link::ready() {
-    if (!attempting_ && connection_ && connection_->session != nullptr && !connection_->broken())
+    if (!attempting_ && connection_ && connection_->session && !connection_->broken())
         return std::exception_ptr();
     if (!attempting_) {
         attempting_ = true;
         attempt_ = attempt().fork();
     }
-    return KJ_ASSERT_NONNULL(attempt_).addBranch();
+    return attempt_.addBranch();
 }
 
 kj::Promise<std::exception_ptr> Link::attempt() {
     trouble_ = {};
     connection_ = nullptr;
     auto late = timer().afterDelay(timeout_).then([this] {
-        trouble_.note(Error(Errc::timed_out,
-                            "the daemon at " + socket_ + " did not answer; is it stopped?"));
+        trouble_.note(
+            Error(Errc::timed_out, "the daemon at " + socket_ + " did not answer; is it stopped?"));
     });
     return kj::evalNow(trouble_.noting([this] { return connect(new_socket()); }))
         .then([this] { return say_hello(); })
         .exclusiveJoin(kj::mv(late))
         .catch_([this](kj::Exception&& e) {
-            if (trouble_.what()) return;
+            if (trouble_.what())
+                return;
             if (e.getType() == kj::Exception::Type::DISCONNECTED)
-                trouble_.note(Error(Errc::disconnected,
-                                    "the daemon at " + socket_ + " closed the connection at once; "
-                                    "it is stopping, or has too many connections"));
+                trouble_.note(
+                    Error(Errc::disconnected, "the daemon at " + socket_ +
+                                                  " closed the connection at once; "
+                                                  "it is stopping, or has too many connections"));
             else
                 trouble_.note(to_error(e, socket_, "hello"));
         })
@@ -108,10 +111,10 @@ kj::Promise<std::exception_ptr> Link::attempt() {
 kj::Promise<void> Link::connect(base::Fd socket) {
     if (!try_connect(socket, socket_)) {
         // A Unix socket does not say when the queue has room again.
-        return timer().afterDelay(5 * kj::MILLISECONDS).then(
-            trouble_.noting([this, socket = kj::mv(socket)]() mutable {
-                return connect(kj::mv(socket));
-            }));
+        return timer()
+            .afterDelay(5 * kj::MILLISECONDS)
+            .then(trouble_.noting(
+                [this, socket = kj::mv(socket)]() mutable { return connect(kj::mv(socket)); }));
     }
     connection_ = kj::heap<Connection>(io_.lowLevelProvider->wrapUnixSocketFd(
         socket.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
@@ -127,24 +130,27 @@ kj::Promise<void> Link::say_hello() {
     request.setClient("libshmbus " SHMBUS_VERSION);
     return request.send().then(
         trouble_.noting([this](capnp::Response<protocol::Bus::HelloResults>&& answer) {
-            if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
+            if (answer.hasRefusal())
+                throw_refusal(answer.getRefusal());
             connection_->session = answer.getSession();
         }));
 }
 
-protocol::Session::Client Link::session() {
-    return KJ_ASSERT_NONNULL(connection_->session);
-}
+protocol::Session::Client Link::session() { return connection_->session.value(); }
 
 std::uint64_t Link::keep(LeaseClient lease) {
-    connection_->leases.emplace(++last_lease_, kj::mv(lease));
+    ++last_lease_;
+    if (connection_) // else it broke just now, and the lease went with it
+        connection_->leases.emplace(last_lease_, kj::mv(lease));
     return last_lease_;
 }
 
-kj::Maybe<LeaseClient> Link::take(std::uint64_t lease) {
-    if (!connection_ || connection_->broken()) return nullptr;
+std::optional<LeaseClient> Link::take(std::uint64_t lease) {
+    if (!connection_ || connection_->broken())
+        return std::nullopt;
     auto found = connection_->leases.extract(lease);
-    if (found.empty()) return nullptr; // it came from an earlier connection
+    if (found.empty())
+        return std::nullopt; // it came from an earlier connection
     return kj::mv(found.mapped());
 }
 

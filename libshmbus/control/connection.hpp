@@ -11,6 +11,7 @@
 #include <exception>
 #include <kj/async-io.h>
 #include <map>
+#include <optional>
 #include <variant>
 
 namespace shmbus::control {
@@ -37,7 +38,8 @@ class Trouble {
     std::exception_ptr what_;
 };
 
-using LeaseClient = std::variant<protocol::PublisherLease::Client, protocol::SubscriberLease::Client>;
+using LeaseClient =
+    std::variant<protocol::PublisherLease::Client, protocol::SubscriberLease::Client>;
 
 /// Tells the daemon that a lease is over; done when it has answered.
 [[nodiscard]] kj::Promise<void> release(LeaseClient& lease);
@@ -50,8 +52,8 @@ class Connection {
     /// Whether the other side hung up, or what it sent made no sense.
     [[nodiscard]] bool broken() const noexcept { return broken_; }
 
-    kj::Maybe<protocol::Session::Client> session;
-    std::map<std::uint64_t, LeaseClient> leases; // not yet released
+    std::optional<protocol::Session::Client> session; // after hello
+    std::map<std::uint64_t, LeaseClient> leases;      // not yet released
 
   private:
     kj::Own<kj::AsyncCapabilityStream> stream_;
@@ -72,7 +74,7 @@ class Link final : private kj::TaskSet::ErrorHandler {
 
     /// Remembers a lease until it is taken, or the connection that it came from is gone.
     std::uint64_t keep(LeaseClient lease);
-    [[nodiscard]] kj::Maybe<LeaseClient> take(std::uint64_t lease);
+    [[nodiscard]] std::optional<LeaseClient> take(std::uint64_t lease);
 
     /// Goes on although nobody waits for it any more, nor cares what becomes of it.
     void in_background(kj::Promise<void> work) { background_.add(kj::mv(work)); }
@@ -91,7 +93,7 @@ class Link final : private kj::TaskSet::ErrorHandler {
     kj::Own<Connection> connection_;
     Trouble trouble_; // of the attempt under way
     bool attempting_ = false;
-    kj::Maybe<kj::ForkedPromise<std::exception_ptr>> attempt_;
+    kj::ForkedPromise<std::exception_ptr> attempt_ = nullptr;
     std::uint64_t last_lease_ = 0;
     kj::TaskSet background_;
 };

@@ -104,8 +104,8 @@ void EventThread::run(Work work) {
     try {
         executor_->executeSync([&]() -> kj::Promise<void> { return work(*io_); });
     } catch (const kj::Exception& e) {
-        throw Error(Errc::system, std::string("in the library's thread: ") +
-                                      e.getDescription().cStr());
+        throw Error(Errc::system,
+                    std::string("in the library's thread: ") + e.getDescription().cStr());
     }
 }
 

@@ -35,8 +35,8 @@ class EventThread {
     void main(Start& start);
     pid_t process_;
     kj::Own<const kj::Executor> executor_;
-    kj::AsyncIoContext* io_ = nullptr;                // on the thread
-    kj::Own<kj::PromiseFulfiller<void>> stop_;        // on the thread
+    kj::AsyncIoContext* io_ = nullptr;         // on the thread
+    kj::Own<kj::PromiseFulfiller<void>> stop_; // on the thread
     std::thread thread_;
 };
 

@@ -19,7 +19,8 @@ std::string to_text(capnp::Data::Reader uuid) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
     for (std::size_t i = 0; i < uuid.size(); ++i) {
-        if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            text += '-';
         text += digits[uuid[i] >> 4U];
         text += digits[uuid[i] & 0xfU];
     }
@@ -85,7 +86,8 @@ Lease Session::open_publisher(std::string_view topic) {
         [](auto& answer, Lease& to) {
             to.entry = answer.getEntry();
             to.publisher = answer.getPublisher();
-            if (to.publisher == 0) throw Error(Errc::damaged, "the daemon sent publisher id 0");
+            if (to.publisher == 0)
+                throw Error(Errc::damaged, "the daemon sent publisher id 0");
         });
     lease.topic = topic;
     return lease;
@@ -185,12 +187,11 @@ bool Session::drain_topic(std::string_view name, bool undo, Deadline deadline) {
     const std::string text(name);
     for (;;) {
         const bool last = deadline.passed();
-        const auto wait =
-            last ? 0ms
-            : deadline.is_never()
-                ? longest
-                : std::min(longest, std::chrono::ceil<std::chrono::milliseconds>(
-                                        deadline.when() - Deadline::Clock::now()));
+        const auto wait = last ? 0ms
+                          : deadline.is_never()
+                              ? longest
+                              : std::min(longest, std::chrono::ceil<std::chrono::milliseconds>(
+                                                      deadline.when() - Deadline::Clock::now()));
         bool drained = false;
         impl_->caller->call(
             of_topic(undo ? "opening again" : "draining", name), wait + impl_->caller->timeout,
@@ -202,7 +203,8 @@ bool Session::drain_topic(std::string_view name, bool undo, Deadline deadline) {
                 return request.send();
             },
             [&](auto& answer) { drained = answer.getDrained(); });
-        if (drained || undo || last || deadline.passed()) return drained;
+        if (drained || undo || last || deadline.passed())
+            return drained;
     }
 }
 

@@ -62,7 +62,8 @@ std::optional<std::span<const std::byte>> ExtensionReader::find(std::uint16_t ta
     while (rest.size() >= field_head_bytes) {
         const std::size_t length = u16_at(rest.data() + 2);
         if (length > rest.size() - field_head_bytes) return {};
-        if (u16_at(rest.data()) == tag && skip-- == 0) return rest.subspan(field_head_bytes, length);
+        if (u16_at(rest.data()) == tag && skip-- == 0)
+            return rest.subspan(field_head_bytes, length);
         rest = rest.subspan(field_head_bytes + length);
     }
     return {};

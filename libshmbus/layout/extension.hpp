@@ -75,8 +75,8 @@ class ExtensionReader {
     [[nodiscard]] std::optional<HeaderField> header(std::size_t i) const noexcept;
 
   private:
-    [[nodiscard]] std::optional<std::span<const std::byte>> find(std::uint16_t tag,
-                                                                 std::size_t skip = 0) const noexcept;
+    [[nodiscard]] std::optional<std::span<const std::byte>>
+    find(std::uint16_t tag, std::size_t skip = 0) const noexcept;
     std::span<const std::byte> block_;
 };
 

@@ -25,8 +25,9 @@ void add_classes(const RingParameters& p, RingGeometry& g, std::uint64_t pool_of
     for (std::uint64_t size = page; size * 4 <= largest && classes + 1 < sizes.size(); size *= 4) {
         if (size > p.slot_bytes) sizes[classes++] = size;
     }
-    const std::uint64_t share = classes == 0 ? 0 : p.pool_bytes / 2 / classes;
-    const std::uint64_t for_largest = std::max(p.pool_bytes - share * classes, largest);
+    const std::uint64_t at_least = std::max(p.pool_bytes / 2, largest);
+    const std::uint64_t share = classes == 0 ? 0 : (p.pool_bytes - at_least) / classes;
+    const std::uint64_t for_largest = p.pool_bytes - share * classes;
     sizes[classes] = largest;
     std::uint64_t offset = pool_offset;
     for (std::uint32_t c = 0; c <= classes; ++c) {
@@ -58,7 +59,8 @@ std::string problem_with(const RingParameters& p) {
         // Without a pool everything must fit a slot; attributes then share it with the payload.
         if (p.max_event > p.slot_bytes - slot_header_bytes)
             return "without a pool the largest event must fit a slot (slot size - 64 bytes)";
-    } else if (p.pool_bytes != 0 && p.pool_bytes < round_up(p.max_event + max_extension_bytes, page)) {
+    } else if (p.pool_bytes != 0 &&
+               p.pool_bytes < round_up(p.max_event + max_extension_bytes, page)) {
         return "the pool must have room for one largest event and its attributes (largest event + "
                "4608 bytes, in whole pages)";
     }

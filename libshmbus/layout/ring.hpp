@@ -91,14 +91,15 @@ struct RingHeader {
 
     alignas(128) Word64 space_armed; // publishers sleep for space since this value of `space`
 
-    alignas(128) Word32 state;  // RingState, written by the daemon
-    Word32 publisher_limit;     // entries from here on were never used; written by the daemon
+    alignas(128) Word32 state; // RingState, written by the daemon
+    Word32 publisher_limit;    // entries from here on were never used; written by the daemon
 
     alignas(128) Word64 watched; // the gate as publishers last met it: who, and its cursor
     Word64 watched_since;        // monotonic ns at which `watched` was first seen so
     Word64 watched_last;         // and last
 
-    alignas(128) std::array<Word32, 8> hands; // a chunk class's clock hand; a hint, any value is safe
+    alignas(
+        128) std::array<Word32, 8> hands; // a chunk class's clock hand; a hint, any value is safe
 };
 static_assert(offsetof(RingHeader, major) == 8 && offsetof(RingHeader, total_bytes) == 16);
 static_assert(offsetof(RingHeader, topic) == 24 && offsetof(RingHeader, parameters) == 40);
@@ -135,9 +136,9 @@ enum SlotFlags : std::uint16_t {
 ///     24  type              28  publisher       32  key_hash   36  flags  38  extension
 ///     40  correlation (16)  56  event_id        64  extension block, payload
 struct EventHeader {
-    std::uint64_t time_ns;   // CLOCK_REALTIME, taken before the claim: not monotone in the sequence
-    std::uint32_t length;    // of the payload
-    std::uint32_t chunk;     // where extension block and payload are, or no_chunk: in the slot
+    std::uint64_t time_ns; // CLOCK_REALTIME, taken before the claim: not monotone in the sequence
+    std::uint32_t length;  // of the payload
+    std::uint32_t chunk;   // where extension block and payload are, or no_chunk: in the slot
     std::uint32_t type;
     std::uint32_t publisher; // PublisherEntry::id
     std::uint32_t key_hash;

@@ -49,7 +49,9 @@ bool Gate::stood_still(const Slowest& gate) noexcept {
     const std::uint64_t last = header.watched_last.load_relaxed();
     header.watched_last.store_relaxed(now);
     // Nobody was in need for so long: whatever it did meanwhile is forgiven.
-    const bool forgotten = now < last || now - last > limit;
+    // (Who waits looks up every 50 ms; a shorter evict_after must not make it forget.)
+    constexpr std::uint64_t second = 1'000'000'000U;
+    const bool forgotten = now < last || now - last > std::max(limit, second);
     if (header.watched.load_acquire() != seen || forgotten) {
         // Time first: whoever sees the new gate sees a time not older than it.
         header.watched_since.store_relaxed(now);

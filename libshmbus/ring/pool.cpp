@@ -77,8 +77,7 @@ Pool::Fate Pool::fate_of(Sequence s) noexcept {
     switch (stamp.slot_state()) {
     case SlotState::aborted:
     case SlotState::quarantined:
-    case SlotState::evicted:
-        return Fate::gone;
+    case SlotState::evicted: return Fate::gone;
     case SlotState::committed: {
         const auto policy = static_cast<FullPolicy>(topic_.ring.parameters().full_policy);
         if (policy == FullPolicy::drop_oldest) return Fate::may_go;
@@ -87,14 +86,14 @@ Pool::Fate Pool::fate_of(Sequence s) noexcept {
         return past ? Fate::may_go : Fate::stays;
     }
     case SlotState::empty:
-    case SlotState::claimed:
-        break;
+    case SlotState::claimed: break;
     }
     return Fate::stays;
 }
 
 bool Pool::reuse(std::uint32_t chunk, std::uint64_t word, Patience patience) noexcept {
-    if (is_held(chunk, patience)) return false; // before the eviction: do not lose an event for nothing
+    if (is_held(chunk, patience))
+        return false; // before the eviction: do not lose an event for nothing
     const Sequence s = sequence_of(word);
     std::uint64_t committed = Stamp::slot(s, SlotState::committed).word();
     auto& stamp = topic_.ring.slot(s).stamp;

@@ -42,7 +42,8 @@ class Pool {
   private:
     enum class Patience : std::uint8_t { respect_holds, revoke_overdue };
 
-    [[nodiscard]] std::optional<std::uint32_t> take_from(std::uint32_t c, Patience patience) noexcept;
+    [[nodiscard]] std::optional<std::uint32_t> take_from(std::uint32_t c,
+                                                         Patience patience) noexcept;
     /// Whether the event of `s` is out of its slot, or may be made so.
     enum class Fate : std::uint8_t { gone, may_go, stays };
     [[nodiscard]] Fate fate_of(Sequence s) noexcept;

@@ -42,10 +42,8 @@ Sequence Reader::start_of(const Start& start) const noexcept {
                Stamp::slot(s, SlotState::committed).word();
     };
     switch (start.kind()) {
-    case Start::Kind::all:
-        return oldest(tail);
-    case Start::Kind::latest:
-        return tail;
+    case Start::Kind::all: return oldest(tail);
+    case Start::Kind::latest: return tail;
     case Start::Kind::last:
         for (Sequence s = tail; s-- > oldest(tail);)
             if (committed(s)) return s;
@@ -138,8 +136,7 @@ Reader::Look Reader::look(Place& place) noexcept {
         case Copy::changed: // the next look says what it became
             ++skipped;
             break;
-        case Copy::corrupt:
-            return report(next_, GapReason::corrupt);
+        case Copy::corrupt: return report(next_, GapReason::corrupt);
         }
     }
     publish_cursor();
@@ -152,8 +149,7 @@ Reader::Look Reader::resolve(Stamp stamp) noexcept {
     if (stamp.word() != 0 && ahead == 0) {
         switch (stamp.slot_state()) {
         case SlotState::aborted:
-        case SlotState::quarantined:
-            return tombstones();
+        case SlotState::quarantined: return tombstones();
         case SlotState::evicted: {
             const auto header = load_header(topic_.ring.slot(next_));
             if (!unchanged(topic_.ring.slot(next_), stamp.word())) return Look::skipped;
@@ -161,9 +157,7 @@ Reader::Look Reader::resolve(Stamp stamp) noexcept {
             ++next_; // nobody asked for it
             return Look::skipped;
         }
-        case SlotState::claimed:
-            publish_cursor();
-            return Look::nothing;
+        case SlotState::claimed: publish_cursor(); return Look::nothing;
         case SlotState::empty:
         case SlotState::committed: // with an owner, or it would not have come here
             break;

@@ -2,11 +2,10 @@
 //
 // At sequence n the stamp of slot(n) says it all:
 //
-//     committed(n)              an event: copy it out with relaxed loads, acquire fence, look at
-//     the
-//                               stamp again; a chunk is held first, then read in place
-//     aborted(n), quarantined(n)  a tombstone, the same for everybody
-//     evicted(n), a later lap   too late: count exactly which sequences are lost
+//     committed(n)      an event: copy it out with relaxed loads, acquire fence, look at the stamp
+//                       again; a chunk is held first, then read in place
+//     aborted(n), quarantined(n)         a tombstone, the same for everybody
+//     evicted(n), a later lap            too late: count exactly which sequences are lost
 //     claimed(n), an earlier lap, empty  not there yet
 //
 // Lengths and indices are checked against the geometry after the second look, so a damaged event is

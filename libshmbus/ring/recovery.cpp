@@ -18,15 +18,20 @@ bool abort_claim(const RingView& ring, base::Word64& word, std::uint32_t owner) 
         const bool writing = stamp.slot_state() == SlotState::claimed ||
                              stamp.slot_state() == SlotState::quarantined;
         if (!writing || stamp.owner() != owner) return false;
-        Sequence tail = ring.header().tail.load_acquire();
-        const Sequence s = stamp.sequence(tail);
+        const Sequence s = stamp.sequence(ring.header().tail.load_acquire());
         // Publishers step over quarantined slots meanwhile: then look at what it became.
         if (!word.cas_acq_rel(seen, Stamp::slot(s, SlotState::aborted).word())) continue;
-        // It may have died between claim and tail.
-        if (s == tail) (void)ring.header().tail.cas_release(tail, s + 1);
         return true;
     }
     return false;
+}
+
+/// Whoever died between claim and tail, publisher or daemon: does what any publisher would do.
+void help_tail(const RingView& ring) noexcept {
+    Sequence tail = ring.header().tail.load_acquire();
+    const Stamp stamp(ring.slot(tail).stamp.load_acquire());
+    if (stamp.word() != 0 && stamp.ahead_of(tail) == 0)
+        (void)ring.header().tail.cas_release(tail, tail + 1);
 }
 
 void raise(base::Word32& limit, std::uint32_t to) noexcept {
@@ -39,6 +44,7 @@ Reaped reap_publisher(const Topic& topic, std::uint32_t owner) noexcept {
     Reaped reaped;
     for (std::uint32_t i = 0; i < topic.ring.capacity(); ++i)
         if (abort_claim(topic.ring, topic.ring.slot(i).stamp, owner)) ++reaped.claims;
+    help_tail(topic.ring);
     // Wake first, free then: subscribers wait for the tombstone, nobody waits for the chunks yet.
     ring_bells(topic);
     const std::uint64_t owned = Stamp::chunk(ChunkState::owned, 0, owner).word();

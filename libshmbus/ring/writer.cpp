@@ -66,10 +66,8 @@ PublishOutcome Writer::claim(Deadline deadline, Sequence& s) noexcept {
             continue;
         }
         switch (try_claim(s)) {
-        case Step::claimed:
-            return PublishOutcome::published;
-        case Step::damaged:
-            return PublishOutcome::damaged;
+        case Step::claimed: return PublishOutcome::published;
+        case Step::damaged: return PublishOutcome::damaged;
         case Step::stepped_over:
             if (++stepped_over < capacity || !all_quarantined()) break;
             if (policy_ != FullPolicy::block) return PublishOutcome::full;
@@ -77,8 +75,7 @@ PublishOutcome Writer::claim(Deadline deadline, Sequence& s) noexcept {
                 outcome != PublishOutcome::published)
                 return outcome;
             break;
-        case Step::look_again:
-            break;
+        case Step::look_again: break;
         }
     }
 }
@@ -162,10 +159,9 @@ void Writer::retire(Sequence s) noexcept {
     std::uint64_t seen = word.load_relaxed();
     for (;;) {
         const Stamp stamp(seen);
-        const bool mine =
-            stamp.owner() == owner_ &&
-            (stamp.slot_state() == SlotState::quarantined ||
-             (stamp.slot_state() == SlotState::claimed && stamp.ahead_of(s) == 0));
+        const bool mine = stamp.owner() == owner_ &&
+                          (stamp.slot_state() == SlotState::quarantined ||
+                           (stamp.slot_state() == SlotState::claimed && stamp.ahead_of(s) == 0));
         if (!mine) return; // the reaper of a publisher believed dead did it
         // Release: pairs with the acquire of the next claim (litmus B4 against B5).
         if (word.cas_release(seen, Stamp::slot(stamp.sequence(s), SlotState::aborted).word()))
@@ -185,9 +181,8 @@ PublishOutcome Writer::take_chunk(std::uint64_t bytes, Deadline deadline,
     if (room()) return PublishOutcome::published;
     if (policy_ != FullPolicy::block) {
         // Short of chunks a reject topic may never be short of slots: who stands still shows here.
-        const bool evicted =
-            policy_ == FullPolicy::reject &&
-            gate_.evict_if_stalled(topic_.ring.header().tail.load_acquire() - 1);
+        const bool evicted = policy_ == FullPolicy::reject &&
+                             gate_.evict_if_stalled(topic_.ring.header().tail.load_acquire() - 1);
         return evicted && room() ? PublishOutcome::published : PublishOutcome::pool_full;
     }
     const auto outcome = wait_for_room(deadline, room);

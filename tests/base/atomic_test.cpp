@@ -62,7 +62,9 @@ TEST(Bytes, AreCopiedInAndOutInWholeWords) {
         for (auto& word : words) word.store_relaxed(~std::uint64_t{0});
         store_bytes_relaxed(words.data(), reinterpret_cast<const std::byte*>(text.data()), size);
         const std::size_t used = (size + 7) / 8;
-        if (used < words.size()) { EXPECT_EQ(words[used].load_relaxed(), ~std::uint64_t{0}); }
+        if (used < words.size()) {
+            EXPECT_EQ(words[used].load_relaxed(), ~std::uint64_t{0});
+        }
         if (size % 8 != 0) {
             EXPECT_EQ(words[used - 1].load_relaxed() >> size % 8 * 8, 0U) << "padded with zeros";
         }

@@ -9,7 +9,8 @@ namespace {
 TEST(KeyHash, NeverChanges) {
     EXPECT_EQ(key_hash(""), 0x38d394c2U); // XXH3_64bits of nothing: 2d06800538d394c2
     EXPECT_NE(key_hash("a"), key_hash("b"));
-    EXPECT_EQ(key_hash("order-4711"), key_hash(std::string_view("order-4711, and more").substr(0, 10)));
+    EXPECT_EQ(key_hash("order-4711"),
+              key_hash(std::string_view("order-4711, and more").substr(0, 10)));
 }
 
 } // namespace

@@ -12,7 +12,8 @@ namespace {
 TEST(Names, OfTopicsAreLettersDigitsAndSomePunctuation) {
     for (const char* name : {"a", "Z", "0", "a.b", "a_b", "a-b", "orders.v2_eu-west", "9..--__"})
         EXPECT_TRUE(is_valid_name(name)) << name;
-    for (const char* name : {"", ".", "-a", "_a", ".a", "a b", "a/b", "a\n", "\xc3\xa4", "a:", "a@"})
+    for (const char* name :
+         {"", ".", "-a", "_a", ".a", "a b", "a/b", "a\n", "\xc3\xa4", "a:", "a@"})
         EXPECT_FALSE(is_valid_name(name)) << name;
     EXPECT_FALSE(is_valid_name(std::string_view("a\0b", 3)));
     EXPECT_TRUE(is_valid_name(std::string(max_name_bytes, 'x')));

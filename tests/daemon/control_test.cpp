@@ -1,9 +1,9 @@
 // The requests about topics, over a real socket against a real daemon.
+#include "base/mapping.hpp"
 #include "control/session.hpp"
 #include "daemon/client_process.hpp"
 #include "daemon/refusal.hpp"
 #include "ring/view.hpp"
-#include "base/mapping.hpp"
 #include "support/daemon_process.hpp"
 
 #include <future>
@@ -30,7 +30,8 @@ TEST_F(ControlTest, CreatesAndDescribes) {
     EXPECT_TRUE(session->create_topic("orders", small, false));
     const auto info = session->describe_topic("orders");
     EXPECT_EQ(info.name, "orders");
-    EXPECT_THAT(info.uuid, testing::MatchesRegex("[0-9a-f]+-[0-9a-f]+-4[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"));
+    EXPECT_THAT(info.uuid,
+                testing::MatchesRegex("[0-9a-f]+-[0-9a-f]+-4[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"));
     EXPECT_EQ(info.options, small);
     EXPECT_EQ(info.first, 1U);
     EXPECT_EQ(info.head, 0U);

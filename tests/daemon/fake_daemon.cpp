@@ -142,9 +142,8 @@ struct FakeDaemon::Impl {
         auto io = kj::setupAsyncIo();
         auto incoming = io.lowLevelProvider->wrapListenSocketFd(listener.fd().get());
         capnp::TwoPartyServer server(kj::heap<FakeBus>(fault, releases));
-        auto serving =
-            server.listenCapStreamReceiver(*incoming, control::max_fds_per_message)
-                .eagerlyEvaluate(nullptr);
+        auto serving = server.listenCapStreamReceiver(*incoming, control::max_fds_per_message)
+                           .eagerlyEvaluate(nullptr);
         auto end = kj::newPromiseAndFulfiller<void>();
         stop = kj::mv(end.fulfiller);
         executor = kj::getCurrentThreadExecutor().addRef();

@@ -7,10 +7,12 @@
 #include "layout/readers.hpp"
 #include "support/daemon_process.hpp"
 
+#include <atomic>
 #include <capnp/serialize.h>
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <future>
 #include <gmock/gmock.h>
 #include <random>
 #include <sys/resource.h>
@@ -31,7 +33,7 @@ class HostileTest : public testing::Test {
     /// Whether somebody well-behaved is served, on a connection that was there and on a new one.
     void expect_service() {
         EXPECT_EQ(session->describe_topic("orders").name, "orders");
-        EXPECT_NO_THROW(Session::connect(daemon.socket(), 30s)->list_topics());
+        EXPECT_NO_THROW((void)Session::connect(daemon.socket(), 30s)->list_topics());
     }
     [[nodiscard]] std::size_t resident_bytes() const {
         std::ifstream file("/proc/" + std::to_string(daemon.pid()) + "/statm");
@@ -69,7 +71,7 @@ std::vector<std::byte> conversation() {
             content.initAs<protocol::Bus::HelloParams>().setProtocolMajor(1);
         } else {
             auto parameters = content.initAs<protocol::Session::CreateTopicParams>();
-            parameters.setName("orders"); // the first text of every method is a topic's name
+            parameters.setName("victim"); // the first text of every method is a topic's name
             write_options({}, parameters.initOptions());
         }
         add(message);
@@ -112,6 +114,7 @@ TEST_F(HostileTest, MutatedConversationsHarmNobody) {
             mutated[random() % mutated.size()] = static_cast<std::byte>(random());
         RawClient client(daemon.socket());
         client.send(mutated);
+        if (round % 2 == 0) client.read_until_quiet(); // the end must not overtake the calls
         ::shutdown(client.fd(), SHUT_WR);
         client.expect_hang_up();
     }
@@ -161,7 +164,8 @@ TEST_F(HostileTest, WhoNeverReadsIsReadNoMore) {
     constexpr std::size_t much = 32U << 20U;
     std::size_t sent = 0;
     for (std::uint32_t question = 2; sent < much; ++question) {
-        const auto size = client.call_session(question, 2) + client.finish(question);
+        const auto size = client.send(RawClient::call_of(question, 2)) +
+                          client.send(RawClient::finish_of(question));
         if (size == 0) break; // the daemon takes no more
         sent += size;
     }
@@ -175,11 +179,51 @@ TEST_F(HostileTest, WhoNeverFinishesItsCallsIsCutOff) {
     client.bootstrap();
     client.hello();
     for (std::uint32_t question = 2; question < 1000; ++question) {
-        if (client.call_session(question, 2) == 0) break;
+        if (client.send(RawClient::call_of(question, 2)) == 0) break;
         if (!client.receive()) break;
     }
     client.expect_hang_up();
     expect_service();
+}
+
+TEST_F(HostileTest, WhoTalksWithoutEndIsNotTheOnlyOneServed) {
+    RawClient client(daemon.socket());
+    client.bootstrap();
+    client.hello();
+    std::vector<std::byte> chatter; // made before, so that the daemon is never ahead
+    for (std::uint32_t question = 2; question < 200; ++question)
+        for (const auto& part : {RawClient::call_of(question, 2), RawClient::finish_of(question)})
+            chatter.insert(chatter.end(), part.begin(), part.end());
+    std::atomic<bool> enough = false;
+    auto talks = std::async(std::launch::async, [&] {
+        while (!enough && client.send(chatter) == chatter.size()) {
+        }
+    });
+    auto listens = std::async(std::launch::async, [&] {
+        char buffer[65'536];
+        while (::recv(client.fd(), buffer, sizeof buffer, 0) > 0) {
+        }
+    });
+    for (int i = 0; i < 100; ++i) expect_service();
+    enough = true;
+    talks.get();
+    ::shutdown(client.fd(), SHUT_RDWR);
+}
+
+TEST(HelloTest, IsAwaitedForAWhileOnly) {
+    test::DaemonProcess daemon({"--test-hello-timeout", "50"});
+    RawClient greeted(daemon.socket());
+    greeted.bootstrap();
+    greeted.hello();
+    (void)greeted.receive();
+    (void)greeted.receive();
+    RawClient silent(daemon.socket());
+    silent.bootstrap();
+    silent.expect_hang_up();
+    daemon.process().wait_for_log("said no hello");
+    // The other one is older, and was not cut off.
+    greeted.send(RawClient::call_of(2, 2));
+    EXPECT_TRUE(greeted.receive());
 }
 
 TEST_F(HostileTest, ASecondHelloIsRefused) {
@@ -188,7 +232,7 @@ TEST_F(HostileTest, ASecondHelloIsRefused) {
     client.hello();
     (void)client.receive(); // bootstrap
     (void)client.receive(); // hello
-    client.finish(1);
+    client.send(RawClient::finish_of(1));
     client.hello();
     const auto answer = client.receive();
     ASSERT_TRUE(answer);

@@ -19,7 +19,8 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Names, AreShortAndPlain) {
-    for (const char* good : {"a", "0", "Orders.eu-west_1", "9-", "a..b"}) EXPECT_TRUE(is_valid_name(good));
+    for (const char* good : {"a", "0", "Orders.eu-west_1", "9-", "a..b"})
+        EXPECT_TRUE(is_valid_name(good));
     for (const char* bad : {"", ".", "-a", "_a", "a b", "a/b", "ä", "a\n", "../x"})
         EXPECT_FALSE(is_valid_name(bad)) << bad;
     EXPECT_FALSE(is_valid_name(std::string_view("a\0b", 3)));
@@ -46,8 +47,9 @@ TEST(Correlation, TextIsReadBack) {
     EXPECT_EQ(CorrelationId::parse(id.to_string()), id);
     EXPECT_EQ(CorrelationId::parse("0AF7651916cd43dd8448eb211c80319c")->to_string(),
               "0af7651916cd43dd8448eb211c80319c");
-    for (const char* bad : {"", "0", "0af7651916cd43dd8448eb211c80319", "0af7651916cd43dd8448eb211c80319c0",
-                            "0af7651916cd43dd8448eb211c80319g", "0x f7651916cd43dd8448eb211c80319"})
+    for (const char* bad :
+         {"", "0", "0af7651916cd43dd8448eb211c80319", "0af7651916cd43dd8448eb211c80319c0",
+          "0af7651916cd43dd8448eb211c80319g", "0x f7651916cd43dd8448eb211c80319"})
         EXPECT_EQ(CorrelationId::parse(bad), std::nullopt) << bad;
 }
 

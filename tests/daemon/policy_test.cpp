@@ -45,9 +45,7 @@ TEST(Policy, RefusesStrangers) {
     EXPECT_FALSE(policy.may_administer(stranger, member.uid));
 }
 
-TEST(Policy, TakesThePrimaryGroupAsAnyOther) {
-    EXPECT_TRUE(policy.may_use({1003, {users}}));
-}
+TEST(Policy, TakesThePrimaryGroupAsAnyOther) { EXPECT_TRUE(policy.may_use({1003, {users}})); }
 
 TEST(Policy, AdmitsNobodyThroughAGroupThatDoesNotExist) {
     const Policy bare(owner, std::nullopt, std::nullopt);

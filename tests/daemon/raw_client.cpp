@@ -42,8 +42,8 @@ RawClient::RawClient(const std::string& socket)
 std::size_t RawClient::send(Bytes bytes) {
     std::size_t sent = 0;
     while (sent < bytes.size() && wait_for(fd(), POLLOUT, 50)) {
-        const ssize_t size = ::send(fd(), bytes.data() + sent, bytes.size() - sent,
-                                    MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ssize_t size =
+            ::send(fd(), bytes.data() + sent, bytes.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (size < 0 && errno == EAGAIN) continue;
         if (size < 0) break;
         sent += static_cast<std::size_t>(size);
@@ -65,12 +65,17 @@ std::optional<kj::Array<capnp::word>> RawClient::receive() {
         if (bytes.size() < 8) continue;
         std::vector<capnp::word> words(bytes.size() / 8);
         std::memcpy(words.data(), bytes.data(), words.size() * 8);
-        wanted = 8 * capnp::expectedSizeInWordsFromPrefix(
-                         kj::arrayPtr(words.data(), words.size()));
+        wanted = 8 * capnp::expectedSizeInWordsFromPrefix(kj::arrayPtr(words.data(), words.size()));
     }
     auto message = kj::heapArray<capnp::word>(bytes.size() / 8);
     std::memcpy(message.begin(), bytes.data(), bytes.size());
     return message;
+}
+
+void RawClient::read_until_quiet() {
+    char buffer[4096];
+    while (wait_for(fd(), POLLIN, 5) && ::recv(fd(), buffer, sizeof buffer, 0) > 0) {
+    }
 }
 
 void RawClient::expect_hang_up() {
@@ -95,14 +100,13 @@ void RawClient::hello() {
     call.initTarget().initPromisedAnswer().setQuestionId(0);
     call.setInterfaceId(capnp::typeId<protocol::Bus>());
     call.setMethodId(0);
-    auto parameters =
-        call.initParams().getContent().initAs<protocol::Bus::HelloParams>();
+    auto parameters = call.initParams().getContent().initAs<protocol::Bus::HelloParams>();
     parameters.setProtocolMajor(protocol::PROTOCOL_MAJOR);
     parameters.setClient("raw");
     send(message);
 }
 
-std::size_t RawClient::call_session(std::uint32_t question, std::uint16_t method) {
+std::vector<std::byte> RawClient::call_of(std::uint32_t question, std::uint16_t method) {
     capnp::MallocMessageBuilder message;
     auto call = message.initRoot<capnp::rpc::Message>().initCall();
     call.setQuestionId(question);
@@ -112,13 +116,13 @@ std::size_t RawClient::call_session(std::uint32_t question, std::uint16_t method
     call.setInterfaceId(capnp::typeId<protocol::Session>());
     call.setMethodId(method);
     call.initParams();
-    return send(message);
+    return bytes_of(message);
 }
 
-std::size_t RawClient::finish(std::uint32_t question) {
+std::vector<std::byte> RawClient::finish_of(std::uint32_t question) {
     capnp::MallocMessageBuilder message;
     message.initRoot<capnp::rpc::Message>().initFinish().setQuestionId(question);
-    return send(message);
+    return bytes_of(message);
 }
 
 } // namespace shmbus::test

@@ -23,6 +23,8 @@ class RawClient {
     /// The first message not yet read. Nothing when the daemon hung up.
     /// @throws std::runtime_error when neither happens
     std::optional<kj::Array<capnp::word>> receive();
+    /// Reads what comes, until nothing has for 5 ms.
+    void read_until_quiet();
     /// Reads until the daemon hangs up. @throws std::runtime_error when it does not
     void expect_hang_up();
     [[nodiscard]] int fd() const noexcept { return socket_.get(); }
@@ -31,9 +33,9 @@ class RawClient {
     // the session is what question 1 answers.
     void bootstrap();
     void hello();
-    /// Calls a method of the session without parameters, and does not wait.
-    std::size_t call_session(std::uint32_t question, std::uint16_t method);
-    std::size_t finish(std::uint32_t question);
+    /// A call of a method of the session, without parameters.
+    static std::vector<std::byte> call_of(std::uint32_t question, std::uint16_t method);
+    static std::vector<std::byte> finish_of(std::uint32_t question);
 
   private:
     base::Fd socket_;

@@ -14,7 +14,9 @@ using testing::HasSubstr;
 constexpr uid_t user = 1000;
 const Holder holder{.session = 1, .pid = 4321, .uid = user, .command = "worker"};
 
-TopicOptions small() { return {.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0}; }
+TopicOptions small() {
+    return {.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0};
+}
 
 /// What `work` is refused with.
 template <class Work> std::pair<Errc, std::string> refusal(Work work) {
@@ -37,7 +39,8 @@ TEST(Registry, MakesATopicOnce) {
     Registry registry;
     EXPECT_TRUE(registry.create("a", small(), false, user));
     EXPECT_EQ(registry.find("a")->creator(), user);
-    EXPECT_EQ(refusal([&] { registry.create("a", small(), false, user); }).first, Errc::topic_exists);
+    EXPECT_EQ(refusal([&] { registry.create("a", small(), false, user); }).first,
+              Errc::topic_exists);
     EXPECT_FALSE(registry.create("a", small(), true, user));
 }
 
@@ -65,7 +68,8 @@ TEST(Registry, ComparesEveryOption) {
     two.evict_after_ms += 1;
     two.hold_timeout_ms += 1;
     const auto text = difference(one, two);
-    for (const char* option : {"full", "capacity", "slot", "max-event", "pool", "evict-after", "hold-timeout"})
+    for (const char* option :
+         {"full", "capacity", "slot", "max-event", "pool", "evict-after", "hold-timeout"})
         EXPECT_THAT(text, HasSubstr(option));
     EXPECT_EQ(difference(one, one), "");
 }

@@ -1,5 +1,5 @@
-// A client process that does what a test tells it, one line of standard input at a time, and answers
-// each with one line: "ok …", or "error CODE MESSAGE". It ends with its standard input.
+// A client process that does what a test tells it, one line of standard input at a time, and
+// answers each with one line: "ok …", or "error CODE MESSAGE". It ends with its standard input.
 //
 //     test_client SOCKET [UID GID…]      connects as that user with these groups
 //
@@ -58,7 +58,7 @@ class Client {
         }
         if (verb == "drain")
             return session_->drain_topic(name, false, std::chrono::milliseconds(number)) ? "ok yes"
-                                                                                       : "ok no";
+                                                                                         : "ok no";
         if (verb == "info") return "ok " + session_->describe_topic(name).uuid;
         if (verb == "hang-up") {
             hang_up();

@@ -13,7 +13,8 @@ namespace shmbus::registry {
 namespace {
 
 const Holder holder{.session = 1, .pid = 77, .uid = 1000, .command = "worker"};
-const TopicOptions options{.capacity = 64, .slot_bytes = 128, .max_event = 4096, .pool_bytes = 1U << 20U};
+const TopicOptions options{
+    .capacity = 64, .slot_bytes = 128, .max_event = 4096, .pool_bytes = 1U << 20U};
 
 class TopicTest : public testing::Test {
   protected:

@@ -100,8 +100,8 @@ class Bus final : public protocol::Bus::Server {
 /// One client.
 struct Connection {
     explicit Connection(kj::Own<kj::AsyncCapabilityStream> with)
-        : stream(kj::mv(with)), network(*stream, control::max_fds_per_message,
-                                        capnp::rpc::twoparty::Side::SERVER),
+        : stream(kj::mv(with)),
+          network(*stream, control::max_fds_per_message, capnp::rpc::twoparty::Side::SERVER),
           rpc(capnp::makeRpcServer(network, protocol::Bus::Client(kj::heap<Bus>()))) {}
     kj::Own<kj::AsyncCapabilityStream> stream;
     capnp::TwoPartyVatNetwork network;
@@ -119,9 +119,8 @@ void run_fake_daemon(const std::string& socket) {
     say("ready");
     std::vector<kj::Own<Connection>> connections;
     for (;;)
-        connections.push_back(kj::heap<Connection>(listener->accept()
-                                                       .wait(io.waitScope)
-                                                       .downcast<kj::AsyncCapabilityStream>()));
+        connections.push_back(kj::heap<Connection>(
+            listener->accept().wait(io.waitScope).downcast<kj::AsyncCapabilityStream>()));
 }
 
 } // namespace shmbus::test

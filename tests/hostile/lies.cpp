@@ -143,7 +143,9 @@ std::vector<Lie> lies_about_content() {
         {"readers-of-another-topic",
          {damaged},
          [](Offer& o) { overwrite(o.readers_bytes(), offsetof(ReadersHeader, topic), 'X'); }},
-        {"newer-minor", {}, [](Offer& o) {
+        {"newer-minor",
+         {},
+         [](Offer& o) {
              overwrite(o.ring_bytes(), offsetof(RingHeader, minor), std::uint16_t{9});
              overwrite(o.readers_bytes(), offsetof(ReadersHeader, minor), std::uint16_t{9});
          }},

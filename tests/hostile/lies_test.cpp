@@ -24,7 +24,8 @@ unsigned shared_mappings() {
     unsigned count = 0;
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);)
-        if (line.find("/memfd:") != std::string::npos || line.find("/dev/zero") != std::string::npos)
+        if (line.find("/memfd:") != std::string::npos ||
+            line.find("/dev/zero") != std::string::npos)
             ++count;
     return count;
 }

@@ -81,7 +81,8 @@ TEST(ExtensionReader, SkipsTagsItDoesNotKnow) {
 }
 
 TEST(ExtensionReader, IgnoresFieldsOfTheWrongSize) {
-    const auto shorter = block_of({2, 0, 7, 0, 1, 2, 3, 4, 5, 6, 7, 3, 0, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8});
+    const auto shorter =
+        block_of({2, 0, 7, 0, 1, 2, 3, 4, 5, 6, 7, 3, 0, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8});
     EXPECT_FALSE(ExtensionReader(shorter).cause());
     EXPECT_FALSE(ExtensionReader(shorter).parent());
     const auto header = block_of({4, 0, 1, 0, 0});

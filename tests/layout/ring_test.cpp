@@ -38,7 +38,8 @@ std::vector<RingParameters> various() {
     all.push_back(with([](auto& p) { p.max_event = 64, p.pool_bytes = 0; }));
     all.push_back(with([](auto& p) { p.max_event = 1, p.pool_bytes = 2 * page; }));
     all.push_back(with([](auto& p) { p.max_event = 1U << 20U, p.pool_bytes = 1U << 24U; }));
-    all.push_back(with([](auto& p) { p.max_event = max_max_event, p.pool_bytes = max_pool_bytes; }));
+    all.push_back(
+        with([](auto& p) { p.max_event = max_max_event, p.pool_bytes = max_pool_bytes; }));
     all.push_back(with([](auto& p) { p.max_publishers = max_max_publishers; }));
     all.push_back(with([](auto& p) { p.max_readers = max_max_readers; }));
     // A pool with room for exactly one event of the largest size.
@@ -68,7 +69,9 @@ TEST(Geometry, PartsFollowEachOtherWithoutOverlap) {
             EXPECT_EQ(g.classes[c].first, chunks);
             EXPECT_GT(g.classes[c].count, 0U);
             EXPECT_EQ(g.classes[c].bytes % page, 0U);
-            if (c > 0) { EXPECT_GT(g.classes[c].bytes, g.classes[c - 1].bytes); }
+            if (c > 0) {
+                EXPECT_GT(g.classes[c].bytes, g.classes[c - 1].bytes);
+            }
             end += g.classes[c].bytes * g.classes[c].count;
             chunks += g.classes[c].count;
         }
@@ -80,7 +83,8 @@ TEST(Geometry, PartsFollowEachOtherWithoutOverlap) {
 TEST(Geometry, ThePoolTakesNoMoreThanItMay) {
     for (const auto& p : various()) {
         const auto g = geometry_of(p);
-        EXPECT_LE(g.total_bytes - g.slots_end, p.pool_bytes) << p.max_event << " of " << p.pool_bytes;
+        EXPECT_LE(g.total_bytes - g.slots_end, p.pool_bytes)
+            << p.max_event << " of " << p.pool_bytes;
     }
 }
 
@@ -138,9 +142,7 @@ TEST(Parameters, APublisherIndexAlwaysFitsAStamp) {
     EXPECT_LE(max_max_publishers - 1U, Stamp::max_owner);
 }
 
-TEST(Layout, TheMagicNumberReadsAsText) {
-    EXPECT_EQ(std::memcmp(&ring_magic, "shmring1", 8), 0);
-}
+TEST(Layout, TheMagicNumberReadsAsText) { EXPECT_EQ(std::memcmp(&ring_magic, "shmring1", 8), 0); }
 
 } // namespace
 } // namespace shmbus::layout

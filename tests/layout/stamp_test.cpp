@@ -46,10 +46,5 @@ TEST(Stamp, TellsDistancesUpToTwoToThe47) {
     EXPECT_EQ(Stamp::slot(0, SlotState::claimed).ahead_of(far - 1), 1 - far);
 }
 
-TEST(Stamp, ChangesItsStateAlone) {
-    const auto stamp = Stamp::slot(77, SlotState::claimed, 12);
-    EXPECT_EQ(stamp.with_state(SlotState::quarantined), Stamp::slot(77, SlotState::quarantined, 12));
-}
-
 } // namespace
 } // namespace shmbus::layout

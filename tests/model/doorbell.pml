@@ -5,7 +5,7 @@
  * relay thread sleeps on the wake words of all topics somebody registered for, and when one of them
  * moved it bumps the doors behind it and wakes them.
  *
- *   subscriber: register once, wait for the answer; then, each time:
+ *   subscriber: register once; then, each time:
  *               x = door; on each topic y = wake, armed = max(armed, y); look at all topics again;
  *               futex_wait(door, x)
  *   publisher:  commit; if armed >= rung: y = wake++; futex_wake(wake); rung = max(rung, y + 1)
@@ -25,11 +25,13 @@
  *   -DMUT_REAP_RING_FIRST  the daemon rings before it gives a dead publisher's claim its verdict
  *   -DMUT_NOSWEEP        nobody rings for the dead and the frozen
  *   -DMUT_SEEN_LATE      the relay rings, then notes what it has seen
- *   -DMUT_NO_START_RING  a relay that starts again does not ring
+ *   -DMUT_NO_START_RING  a relay that starts, or is registered with, does not ring
  *   -DMUT_BASELINE_LATE  it rings, then notes what it has seen
- *   -DMUT_NO_ANSWER      the subscriber does not wait until the relay knows it
  */
-#define NT 2                        /* topics */
+#ifndef NT
+#define NT 2                        /* topics: 1 or 2 */
+#endif
+#define LAST (NT - 1)
 #ifndef NP
 #define NP 2
 #endif
@@ -40,18 +42,21 @@
 #define KILLS 1                     /* of the daemon */
 #endif
 
-byte events[NT], wake[NT] = 1, rung[NT] = 1, armed[NT], door;
+bool news[NT];                      /* something the subscriber has not read */
+byte wake[NT] = 1, rung[NT] = 1, armed[NT];
+bool wake_moved[NT];                /* wake != noted, what the relay noted last */
+bool door_moved;                    /* door != x, what the subscriber read before it armed */
 bool claimed[NP];                   /* a publisher inside its claim, on topic at[] */
 byte at[NP];
-bool dead[NP], frozen[NP], rung_for[NP];
-byte seen[NT];                      /* what the subscriber has read of each topic */
+bool lost[NP], rung_for[NP];        /* dead, or frozen for good */
 bool asleep;                        /* the subscriber, on the door */
 bool relay_asleep;                  /* the relay, on all wake words */
-bool wanted, answered;              /* registration: in shared memory; the answer */
+bool wanted;                        /* the registration: found again by a new daemon */
 byte kills;
 bool kill_daemon, kill_relay;
 
 inline max(x, v) { atomic { if :: x < v -> x = v :: else fi } }
+inline bump(t) { atomic { wake[t]++; wake_moved[t] = true } }
 inline futex_wake(t) { relay_asleep = false }
 
 /* ring topic t, by whoever has to; `stop` is what may happen to him in between */
@@ -59,8 +64,7 @@ inline ring(t) {
   x = rung[t];
   if
   :: armed[t] >= x ->
-       may_stop();
-       atomic { x = wake[t]; wake[t]++ };
+       atomic { x = wake[t]; wake[t]++; wake_moved[t] = true };
        may_stop();
        futex_wake(t);
        may_stop();
@@ -70,58 +74,71 @@ inline ring(t) {
   x = 0
 }
 
-inline may_stop() { if :: true :: dead[me] = true; goto out :: frozen[me] = true; goto out fi }
+inline may_stop() { if :: true :: lost[me] = true; goto out fi }
 
 proctype publisher(byte me) {
   byte n = 0, x, t;
   do
   :: n < NE ->
-     if :: t = 0 :: t = 1 fi;
+     atomic {
+       if
+       :: t = 0
+#if NT > 1
+       :: t = 1
+#endif
+       fi;
+       at[me] = t
+     };
 #ifdef MUT_RING_FIRST
      ring(t);
 #endif
-     atomic { claimed[me] = true; at[me] = t };
+     claimed[me] = true;
      may_stop();
-     atomic { claimed[me] = false; events[t]++; n++ };
+     atomic { claimed[me] = false; news[t] = true; n++ };   /* commit */
      may_stop();
 #ifndef MUT_RING_FIRST
-     ring(t);
+     ring(t)
 #endif
-     may_stop()
   :: else -> break
   od;
 out:
   skip
 }
 
-proctype subscriber() {
-  byte x, y;
-  wanted = true;
-#ifndef MUT_NO_ANSWER
-  answered;
+inline look() {
+  atomic { if :: news[0] -> news[0] = false; goto again :: else fi };
+#if NT > 1
+  atomic { if :: news[LAST] -> news[LAST] = false; goto again :: else fi }
 #endif
+}
+
+proctype subscriber() {
+  byte y;
+  wanted = true;
 again:
-  x = door;
+  door_moved = false;               /* x = door */
+#ifdef MUT_NOLOOK
+  look();
+#endif
 #ifndef MUT_NOARM
   y = wake[0]; max(armed[0], y);
-  y = wake[1]; max(armed[1], y);
-#endif
-#ifndef MUT_NOLOOK
-  if :: seen[0] < events[0] -> seen[0] = events[0]; goto again :: else fi;
-  if :: seen[1] < events[1] -> seen[1] = events[1]; goto again :: else fi;
-#else
-  seen[0] = events[0]; seen[1] = events[1];
-#endif
-#ifdef MUT_DOOR_LATE
-  x = door;
+#if NT > 1
+  y = wake[LAST]; max(armed[LAST], y);
 #endif
   y = 0;
-  atomic { if :: door == x -> asleep = true :: else fi };
+#endif
+#ifndef MUT_NOLOOK
+  look();
+#endif
+#ifdef MUT_DOOR_LATE
+  door_moved = false;               /* x = door */
+#endif
+  atomic { if :: !door_moved -> asleep = true :: else fi };   /* futex_wait(door, x) */
   !asleep -> goto again
 }
 
 inline ring_doors() {
-  door++;
+  door_moved = true;                /* door++ */
   asleep = false
 }
 
@@ -130,42 +147,40 @@ inline take_up() {
   wanted;
 #ifdef MUT_BASELINE_LATE
   ring_doors();
-  noted[0] = wake[0]; noted[1] = wake[1];
+  wake_moved[0] = false; wake_moved[LAST] = false;
 #else
-  noted[0] = wake[0]; noted[1] = wake[1];
+  wake_moved[0] = false; wake_moved[LAST] = false;
 #ifdef MUT_NO_START_RING
-  if :: kills > 0 :: else -> ring_doors() fi;
+  skip
 #else
-  ring_doors();
+  ring_doors()
 #endif
 #endif
-  answered = true
 }
 
 inline relay_topic(t) {
 #ifdef MUT_SEEN_LATE
   ring_doors();
-  noted[t] = wake[t]
+  wake_moved[t] = false             /* noted = wake */
 #else
-  noted[t] = wake[t];
+  wake_moved[t] = false;
   ring_doors()
 #endif
 }
 
 proctype relay() {
-  byte noted[NT];
 start:
   {
     {
       take_up();
       do
-      :: wake[0] != noted[0] -> relay_topic(0)
-      :: wake[1] != noted[1] -> relay_topic(1)
-      :: atomic { wake[0] == noted[0] && wake[1] == noted[1] -> relay_asleep = true };
+      :: wake_moved[0] -> relay_topic(0)
+      :: wake_moved[LAST] -> relay_topic(LAST)
+      :: atomic { !wake_moved[0] && !wake_moved[LAST] -> relay_asleep = true };
          !relay_asleep
       od
     } unless {
-      atomic { kill_relay -> kill_relay = false; relay_asleep = false; noted[0] = 0; noted[1] = 0 }
+      atomic { kill_relay -> kill_relay = false; relay_asleep = false }
     }
   };
   goto start
@@ -174,24 +189,21 @@ start:
 /* The daemon's main thread: kill -9 takes it and the relay together. What it knows of publishers it
  * finds again in shared memory: an entry is done with (rung_for) only when it was rung for. */
 inline attend(k) {
-  x = at[k];
 #ifdef MUT_REAP_RING_FIRST
-  if :: armed[x] >= rung[x] -> wake[x]++; futex_wake(x) :: else fi;
-  atomic { if :: claimed[k] -> claimed[k] = false; events[x]++ :: else fi };
+  if :: armed[at[k]] >= rung[at[k]] -> bump(at[k]); futex_wake(at[k]) :: else fi;
+  atomic { if :: claimed[k] -> claimed[k] = false; news[at[k]] = true :: else fi };
 #else
-  atomic { if :: claimed[k] -> claimed[k] = false; events[x]++ :: else fi };
+  atomic { if :: claimed[k] -> claimed[k] = false; news[at[k]] = true :: else fi };
 #ifndef MUT_NOSWEEP
-  if :: armed[x] >= rung[x] -> wake[x]++; futex_wake(x) :: else fi;
+  if :: armed[at[k]] >= rung[at[k]] -> bump(at[k]); futex_wake(at[k]) :: else fi;
 #endif
 #endif
-  rung_for[k] = true;
-  x = 0
+  rung_for[k] = true
 }
 
-#define IN_TROUBLE(k) ((dead[k] || frozen[k]) && !rung_for[k])
+#define IN_TROUBLE(k) (lost[k] && !rung_for[k])
 
 proctype daemon() {
-  byte x;
 again:
   {
     {
@@ -199,7 +211,7 @@ again:
       :: IN_TROUBLE(0) -> attend(0)
       :: NP > 1 && IN_TROUBLE(NP - 1) -> attend(NP - 1)
       od
-    } unless { atomic { kill_daemon -> kill_daemon = false; x = 0 } }
+    } unless { atomic { kill_daemon -> kill_daemon = false } }
   };
   goto again
 }
@@ -213,7 +225,7 @@ proctype killer() {
 
 proctype monitor() {
   timeout;
-  assert(seen[0] == events[0] && seen[1] == events[1])
+  assert(!news[0] && !news[LAST])
 }
 
 init {

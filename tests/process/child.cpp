@@ -31,8 +31,7 @@ struct Pipe {
 
 Pipe make_pipe() {
     int fds[2];
-    if (::pipe2(fds, O_CLOEXEC) != 0)
-        throw_errno(errno, "pipe2");
+    if (::pipe2(fds, O_CLOEXEC) != 0) throw_errno(errno, "pipe2");
     return {base::Fd(fds[0]), base::Fd(fds[1])};
 }
 
@@ -46,8 +45,7 @@ class FileActions {
     void pass(int from, int to) {
         // Out of the way of the numbers that are still to be given.
         base::Fd copy(::fcntl(from, F_DUPFD_CLOEXEC, 100));
-        if (!copy)
-            throw_errno(errno, "fcntl(F_DUPFD_CLOEXEC)");
+        if (!copy) throw_errno(errno, "fcntl(F_DUPFD_CLOEXEC)");
         if (const int error = ::posix_spawn_file_actions_adddup2(&actions_, copy.get(), to))
             throw_errno(error, "posix_spawn_file_actions_adddup2");
         copies_.push_back(std::move(copy));
@@ -61,10 +59,8 @@ class FileActions {
 
 /// Milliseconds for poll(), rounded up; -1: for ever.
 int milliseconds_to(Deadline deadline) {
-    if (deadline.is_never())
-        return -1;
-    if (deadline.passed())
-        return 0;
+    if (deadline.is_never()) return -1;
+    if (deadline.passed()) return 0;
     const auto left = deadline.when() - Deadline::Clock::now();
     return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
@@ -73,12 +69,9 @@ bool readable(const base::Fd& fd, Deadline deadline) {
     for (;;) {
         pollfd state{.fd = fd.get(), .events = POLLIN, .revents = 0};
         const int count = ::poll(&state, 1, milliseconds_to(deadline));
-        if (count > 0)
-            return true;
-        if (count == 0 && deadline.passed())
-            return false;
-        if (count < 0 && errno != EINTR)
-            throw_errno(errno, "poll");
+        if (count > 0) return true;
+        if (count == 0 && deadline.passed()) return false;
+        if (count < 0 && errno != EINTR) throw_errno(errno, "poll");
     }
 }
 
@@ -100,8 +93,7 @@ Child& Child::operator=(Child&& other) noexcept {
 }
 
 Child::~Child() {
-    if (!pidfd_ || !running_)
-        return; // moved from, or over
+    if (!pidfd_ || !running_) return; // moved from, or over
     ::kill(pid_, SIGKILL);
     ::waitpid(pid_, nullptr, 0);
 }
@@ -119,11 +111,9 @@ Child Child::program(const std::vector<std::string>& argv, const std::vector<int
     FileActions actions;
     actions.pass(to_child.read.get(), 0);
     actions.pass(from_child.write.get(), 1);
-    for (std::size_t i = 0; i < fds.size(); ++i)
-        actions.pass(fds[i], static_cast<int>(3 + i));
+    for (std::size_t i = 0; i < fds.size(); ++i) actions.pass(fds[i], static_cast<int>(3 + i));
     std::vector<char*> pointers;
-    for (const auto& arg : argv)
-        pointers.push_back(const_cast<char*>(arg.c_str()));
+    for (const auto& arg : argv) pointers.push_back(const_cast<char*>(arg.c_str()));
     pointers.push_back(nullptr);
     pid_t pid = 0;
     if (const int error =
@@ -137,10 +127,8 @@ void Child::say(std::string_view line) {
     const std::string text = std::string(line) + '\n';
     for (std::size_t done = 0; done < text.size();) {
         const ssize_t n = ::write(in_.get(), text.data() + done, text.size() - done);
-        if (n < 0 && errno == EPIPE)
-            return;
-        if (n < 0)
-            throw_errno(errno, "writing to a child");
+        if (n < 0 && errno == EPIPE) return;
+        if (n < 0) throw_errno(errno, "writing to a child");
         done += static_cast<std::size_t>(n);
     }
 }
@@ -152,16 +140,12 @@ std::string Child::hear(Deadline deadline) {
             heard_.erase(0, end + 1);
             return line;
         }
-        if (!readable(out_, deadline))
-            throw std::runtime_error("a child said nothing in time");
+        if (!readable(out_, deadline)) throw std::runtime_error("a child said nothing in time");
         char buffer[65'536];
         const ssize_t n = ::read(out_.get(), buffer, sizeof buffer);
-        if (n < 0 && errno != EINTR)
-            throw_errno(errno, "reading from a child");
-        if (n == 0)
-            throw std::runtime_error("a child ended without the line that was expected");
-        if (n > 0)
-            heard_.append(buffer, static_cast<std::size_t>(n));
+        if (n < 0 && errno != EINTR) throw_errno(errno, "reading from a child");
+        if (n == 0) throw std::runtime_error("a child ended without the line that was expected");
+        if (n > 0) heard_.append(buffer, static_cast<std::size_t>(n));
     }
 }
 
@@ -170,32 +154,26 @@ std::vector<std::uint64_t> Child::hear_numbers(std::string_view word, Deadline d
     std::istringstream words(line);
     std::string first;
     words >> first;
-    if (first != word)
-        throw std::runtime_error("a child said '" + line + "'");
+    if (first != word) throw std::runtime_error("a child said '" + line + "'");
     std::vector<std::uint64_t> numbers;
-    for (std::uint64_t number = 0; words >> number;)
-        numbers.push_back(number);
+    for (std::uint64_t number = 0; words >> number;) numbers.push_back(number);
     return numbers;
 }
 
 void Child::kill(int signal) const {
-    if (running_)
-        ::kill(pid_, signal);
+    if (running_) ::kill(pid_, signal);
 }
 
 bool Child::ended(Deadline deadline) {
-    if (!running_)
-        return true;
-    if (!readable(pidfd_, deadline))
-        return false;
+    if (!running_) return true;
+    if (!readable(pidfd_, deadline)) return false;
     ::waitpid(pid_, &status_, 0);
     running_ = false;
     return true;
 }
 
 int Child::wait(Deadline deadline) {
-    if (!ended(deadline))
-        throw std::runtime_error("a child did not end in time");
+    if (!ended(deadline)) throw std::runtime_error("a child did not end in time");
     return WIFEXITED(status_) ? WEXITSTATUS(status_) : -WTERMSIG(status_);
 }
 

@@ -66,8 +66,7 @@ SHMBUS_WORKER(publish) {
     }
     const std::uint64_t to = base::wall_ns();
     const std::uint64_t more = allocations() - allocated;
-    if (!good)
-        throw std::runtime_error("an event was not published");
+    if (!good) throw std::runtime_error("an event was not published");
     publisher.publish("", {.key = {}, .type = last_type});
     say(measured(from, to, more));
     hear();
@@ -95,8 +94,7 @@ SHMBUS_WORKER(poll) {
     }
     const std::uint64_t to = base::wall_ns();
     const std::uint64_t more = allocations() - allocated;
-    if (seen != events + 1)
-        throw std::runtime_error("not all was seen");
+    if (seen != events + 1) throw std::runtime_error("not all was seen");
     say(measured(from, to, more));
     hear();
     return 0;
@@ -138,10 +136,8 @@ TEST_F(Idle, AParkedSubscriberDoesNothing) {
     std::vector<SystemCall> idle;
     bool woken = false; // or strace saw nothing at all
     for (const auto& call : calls) {
-        if (call.time_ns <= to)
-            idle.push_back(call);
-        if (call.time_ns > to && call.text.find("futex_waitv") != std::string::npos)
-            woken = true;
+        if (call.time_ns <= to) idle.push_back(call);
+        if (call.time_ns > to && call.text.find("futex_waitv") != std::string::npos) woken = true;
     }
     EXPECT_TRUE(idle.empty()) << to_string(idle);
     EXPECT_TRUE(woken) << to_string(calls);
@@ -160,16 +156,13 @@ void expect_silence(Child& publisher, const std::vector<pid_t>& processes, Child
     const std::uint64_t to = published.at(1);
     EXPECT_GT(to, from);
     std::uint64_t allocated = published.at(2);
-    if (poller != nullptr)
-        allocated += poller->hear_numbers("measured").at(2);
+    if (poller != nullptr) allocated += poller->hear_numbers("measured").at(2);
     const auto calls = strace.stop(from, base::wall_ns());
     std::vector<SystemCall> inside;
     bool afterwards = false; // or strace saw nothing at all
     for (const auto& call : calls) {
-        if (call.time_ns <= to)
-            inside.push_back(call);
-        if (call.time_ns > to && call.text.starts_with("write(1"))
-            afterwards = true;
+        if (call.time_ns <= to) inside.push_back(call);
+        if (call.time_ns > to && call.text.starts_with("write(1")) afterwards = true;
     }
     EXPECT_TRUE(inside.empty()) << to_string(inside);
     EXPECT_TRUE(afterwards);

@@ -25,10 +25,8 @@ struct Prefix { // what both objects begin with
 layout::Uuid parse_uuid(const std::string& text) {
     std::string hex;
     for (const char c : text)
-        if (c != '-')
-            hex += c;
-    if (hex.size() != 32)
-        throw std::runtime_error("not a uuid: " + text);
+        if (c != '-') hex += c;
+    if (hex.size() != 32) throw std::runtime_error("not a uuid: " + text);
     layout::Uuid uuid{};
     for (std::size_t i = 0; i < uuid.size(); ++i)
         uuid[i] = static_cast<std::uint8_t>(std::stoul(hex.substr(2 * i, 2), nullptr, 16));
@@ -40,16 +38,14 @@ std::span<std::byte> find_mapping(std::uint64_t magic, const layout::Uuid& topic
                                   std::string_view access) {
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
-        if (line.find("/memfd:") == std::string::npos)
-            continue;
+        if (line.find("/memfd:") == std::string::npos) continue;
         std::istringstream words(line);
         std::uintptr_t begin = 0;
         std::uintptr_t end = 0;
         char dash = 0;
         std::string mode;
         words >> std::hex >> begin >> dash >> end >> mode;
-        if (mode.substr(0, 2) != access || end - begin < layout::page)
-            continue;
+        if (mode.substr(0, 2) != access || end - begin < layout::page) continue;
         Prefix prefix;
         std::memcpy(&prefix, reinterpret_cast<const void*>(begin), sizeof prefix);
         if (prefix.magic == magic && prefix.topic == topic)
@@ -87,28 +83,22 @@ Traces traces_of(const ring::Topic& topic) {
     const auto& readers = topic.readers;
     for (std::uint32_t i = 0; i < ring.capacity(); ++i) {
         const auto state = ring::Stamp(ring.slot(i).stamp.load_acquire()).slot_state();
-        if (state == ring::SlotState::claimed)
-            ++traces.claims;
-        if (state == ring::SlotState::quarantined)
-            ++traces.quarantined;
+        if (state == ring::SlotState::claimed) ++traces.claims;
+        if (state == ring::SlotState::quarantined) ++traces.quarantined;
     }
     for (std::uint32_t c = 0; c < ring.chunk_count(); ++c) {
         const ring::Stamp stamp(ring.chunk_word(c).load_acquire());
-        if (stamp.chunk_state() == layout::ChunkState::owned)
-            ++traces.owned;
+        if (stamp.chunk_state() == layout::ChunkState::owned) ++traces.owned;
         for (std::uint32_t w = 0; w < readers.words_per_chunk(); ++w)
             traces.bits += static_cast<unsigned>(std::popcount(readers.bits(c)[w].load_acquire()));
     }
     for (std::uint32_t p = 0; p < ring.parameters().max_publishers; ++p)
-        if (ring.publisher(p).id.load_acquire() != 0)
-            ++traces.publishers;
+        if (ring.publisher(p).id.load_acquire() != 0) ++traces.publishers;
     for (std::uint32_t r = 0; r < readers.max_readers(); ++r) {
         const auto& entry = readers.entry(r);
-        if (entry.attach.load_acquire() != 0 || entry.pid.load_acquire() != 0)
-            ++traces.readers;
+        if (entry.attach.load_acquire() != 0 || entry.pid.load_acquire() != 0) ++traces.readers;
         for (std::uint32_t i = 0; i < layout::hold_cells; ++i)
-            if (readers.cells(r)[i].load_acquire() != 0)
-                ++traces.cells;
+            if (readers.cells(r)[i].load_acquire() != 0) ++traces.cells;
     }
     return traces;
 }
@@ -129,15 +119,13 @@ Usage usage_of(pid_t pid) {
     }
     std::ifstream status(proc / "status");
     for (std::string line; std::getline(status, line);)
-        if (line.starts_with("RssAnon:"))
-            usage.anonymous_kib = std::stoull(line.substr(8));
+        if (line.starts_with("RssAnon:")) usage.anonymous_kib = std::stoull(line.substr(8));
     std::ifstream stat(proc / "stat");
     std::string text((std::istreambuf_iterator<char>(stat)), {});
     std::istringstream fields(text.substr(text.rfind(')') + 2)); // the name may contain anything
     std::string field;
     for (int i = 3; i <= 15 && fields >> field; ++i) // proc(5): 14 is utime, 15 stime
-        if (i >= 14)
-            usage.cpu_ticks += std::stoull(field);
+        if (i >= 14) usage.cpu_ticks += std::stoull(field);
     return usage;
 }
 

@@ -32,13 +32,10 @@ SHMBUS_WORKER(holder) {
         auto received = subscription.receive(patience);
         if (auto* event = std::get_if<Event>(&received)) {
             subscription.acknowledge(*event);
-            if (!event->in_place())
-                throw std::runtime_error("holder: not in a chunk");
+            if (!event->in_place()) throw std::runtime_error("holder: not in a chunk");
             held.push_back(std::move(*event));
-            if (held.size() == 8)
-                say("holds");
-            if (held.size() > 8)
-                held.pop_front();
+            if (held.size() == 8) say("holds");
+            if (held.size() > 8) held.pop_front();
         } else if (!std::holds_alternative<Gap>(received)) {
             throw std::runtime_error(std::string("holder: ") +
                                      name_of(std::get<Nothing>(received)));
@@ -92,8 +89,7 @@ class KillSubscribers : public ::testing::Test {
     }
     void kill_many(unsigned count) {
         for (unsigned i = 0; i < count; ++i) {
-            if (i % 4 == 0)
-                let_live();
+            if (i % 4 == 0) let_live();
             i % 4 == 3 ? kill_anytime() : kill_holding();
         }
         const Deadline deadline = patience; // the daemon may still be at it
@@ -110,6 +106,7 @@ class KillSubscribers : public ::testing::Test {
 };
 
 TEST_F(KillSubscribers, LeaveNothingBehind) {
+    (void)bus_.topics(); // when it has answered it has closed what it had sent before
     const unsigned descriptors = usage_of(daemon_.pid()).descriptors;
     kill_many(20);
     const Usage before = usage_of(daemon_.pid()); // what the daemon needs once, it has by now
@@ -124,10 +121,11 @@ TEST_F(KillSubscribers, LeaveNothingBehind) {
     const Deadline deadline = patience; // it may still be at closing the last connection
     while (usage_of(daemon_.pid()).descriptors != descriptors)
         ASSERT_FALSE(deadline.passed()) << usage_of(daemon_.pid()).descriptors << " descriptors";
-    EXPECT_LE(after.anonymous_kib, before.anonymous_kib + 1024);
+    if (!instrumented) {
+        EXPECT_LE(after.anonymous_kib, before.anonymous_kib + 1024);
+    }
 
-    for (const auto& seen : load_->stop(bus_))
-        EXPECT_TRUE(seen.tombstones.empty());
+    for (const auto& seen : load_->stop(bus_)) EXPECT_TRUE(seen.tombstones.empty());
     const auto observer = bus_.publisher("steady");
     EXPECT_EQ(traces_of(publisher_view(bus_, "steady")), Traces{.publishers = 1})
         << "more than the observer's own entry";

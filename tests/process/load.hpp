@@ -43,8 +43,7 @@ class Load {
     static constexpr std::size_t largest = 100 << 10;
 
     explicit Load(std::uint64_t seed) : random_(seed), source_(2 * largest) {
-        for (auto& byte : source_)
-            byte = static_cast<std::byte>(random_());
+        for (auto& byte : source_) byte = static_cast<std::byte>(random_());
     }
     struct Item {
         Bytes payload;
@@ -72,19 +71,15 @@ class Checker {
   public:
     /// Whether the event is whole, and follows the one its publisher sent before.
     bool check(const Event& event) {
-        if (event.correlation() != seal(event.payload(), event.id()))
-            ++torn_;
+        if (event.correlation() != seal(event.payload(), event.id())) ++torn_;
         const std::size_t publisher = event.publisher();
-        if (publisher >= last_.size())
-            last_.resize(publisher + 1);
+        if (publisher >= last_.size()) last_.resize(publisher + 1);
         // Where sequences may be lost the numbers have gaps; they still go up.
-        if (event.id() <= last_[publisher])
-            ++disordered_;
+        if (event.id() <= last_[publisher]) ++disordered_;
         missing_ += event.id() - last_[publisher] - 1;
         last_[publisher] = event.id();
         bytes_ += event.payload().size();
-        if (event.in_place())
-            ++in_place_;
+        if (event.in_place()) ++in_place_;
         std::uint64_t seal_word = 0;
         std::memcpy(&seal_word, event.correlation().bytes.data(), sizeof seal_word);
         for (const std::uint64_t word : {event.sequence(), publisher, event.id(), seal_word})

@@ -53,8 +53,7 @@ void say(std::string_view line) {
 std::string hear() {
     std::string line;
     for (char c = 0; ::read(STDIN_FILENO, &c, 1) == 1;) {
-        if (c == '\n')
-            return line;
+        if (c == '\n') return line;
         line += c;
     }
     std::_Exit(3); // the test is gone
@@ -68,8 +67,7 @@ std::uint64_t seed() { return run_seed; }
 int main(int argc, char** argv) {
     using namespace shmbus::test;
     ::signal(SIGPIPE, SIG_IGN);
-    if (argc >= 3 && std::strcmp(argv[1], "--worker") == 0)
-        return run_worker(argc, argv);
+    if (argc >= 3 && std::strcmp(argv[1], "--worker") == 0) return run_worker(argc, argv);
     ::testing::InitGoogleTest(&argc, argv);
     std::random_device random;
     run_seed = random();

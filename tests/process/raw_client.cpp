@@ -32,19 +32,16 @@ struct Raw {
         auto request = rpc.bootstrap(server).castAs<protocol::Bus>().helloRequest();
         request.setProtocolMajor(protocol::PROTOCOL_MAJOR);
         auto answer = request.send().wait(io.waitScope);
-        if (answer.hasRefusal())
-            throw std::runtime_error(answer.getRefusal().getMessage().cStr());
+        if (answer.hasRefusal()) throw std::runtime_error(answer.getRefusal().getMessage().cStr());
         return answer.getSession();
     }
     base::Fd descriptor(capnp::Capability::Client memory) {
         const auto fd = memory.getFd().wait(io.waitScope);
-        if (fd == nullptr)
-            throw std::runtime_error("no descriptor");
+        if (fd == nullptr) throw std::runtime_error("no descriptor");
         return base::Fd(::fcntl(KJ_ASSERT_NONNULL(fd), F_DUPFD_CLOEXEC, 3));
     }
     template <class Answer> RawLease lease(Answer answer) {
-        if (answer.hasRefusal())
-            throw std::runtime_error(answer.getRefusal().getMessage().cStr());
+        if (answer.hasRefusal()) throw std::runtime_error(answer.getRefusal().getMessage().cStr());
         const auto access = answer.getAccess();
         RawLease lease{.ring = descriptor(access.getRing()),
                        .readers = descriptor(access.getReaders())};

@@ -35,8 +35,7 @@ template <class T> class SharedArray {
     SharedArray(const SharedArray&) = delete;
     SharedArray& operator=(const SharedArray&) = delete;
     ~SharedArray() {
-        if (data_ != nullptr)
-            ::munmap(data_, size_ * sizeof(T));
+        if (data_ != nullptr) ::munmap(data_, size_ * sizeof(T));
     }
 
     [[nodiscard]] int fd() const noexcept { return fd_.get(); }
@@ -52,8 +51,7 @@ template <class T> class SharedArray {
         map();
     }
     void map() {
-        if (size_ == 0)
-            return; // nothing to share
+        if (size_ == 0) return; // nothing to share
         void* at =
             ::mmap(nullptr, size_ * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
         if (at == MAP_FAILED)

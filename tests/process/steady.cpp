@@ -30,8 +30,7 @@ SHMBUS_WORKER(steady) {
         pass_time_until(next); // the pace
         const auto result =
             publisher.publish(as_bytes(payload), {.key = {}, .type = steady_type, .id = ++id});
-        if (!result)
-            throw std::runtime_error(std::string("steady: ") + name_of(result.outcome));
+        if (!result) throw std::runtime_error(std::string("steady: ") + name_of(result.outcome));
     }
     say("published " + std::to_string(id));
     return 0;
@@ -42,8 +41,7 @@ class Watch {
   public:
     explicit Watch(Sequence first) : next_(first) {}
     void see(const Event& event) {
-        if (event.sequence() != next_)
-            throw std::runtime_error("a sequence was skipped");
+        if (event.sequence() != next_) throw std::runtime_error("a sequence was skipped");
         ++next_;
         hash_ = (hash_ ^ event.sequence()) * 0x9fb21c651e98df25U;
         hash_ =
@@ -55,12 +53,10 @@ class Watch {
         last = event.id();
     }
     void see(const Gap& gap) {
-        if (gap.first != next_)
-            throw std::runtime_error("a gap begins at a wrong sequence");
+        if (gap.first != next_) throw std::runtime_error("a gap begins at a wrong sequence");
         if (gap.reason != GapReason::aborted)
             throw std::runtime_error(std::string("a gap for the reason ") + name_of(gap.reason));
-        for (; next_ <= gap.last; ++next_)
-            tombstones_ += ' ' + std::to_string(next_);
+        for (; next_ <= gap.last; ++next_) tombstones_ += ' ' + std::to_string(next_);
     }
     [[nodiscard]] std::uint64_t hash() const { return hash_; }
     [[nodiscard]] const std::string& tombstones() const { return tombstones_; }
@@ -84,15 +80,13 @@ SHMBUS_WORKER(watch) {
     for (;;) {
         auto received = subscription.receive(patience);
         if (const auto* event = std::get_if<Event>(&received)) {
-            if (event->type() == last_type)
-                break;
+            if (event->type() == last_type) break;
             watch.see(*event);
             if (event->type() != steady_type) {
                 ++other;
                 continue;
             }
-            if (++steady >= arrivals.size())
-                throw std::runtime_error("watch: the run is too long");
+            if (++steady >= arrivals.size()) throw std::runtime_error("watch: the run is too long");
             arrivals[steady] = base::monotonic_ns();
             arrivals[0] = steady;
         } else if (const auto* gap = std::get_if<Gap>(&received)) {
@@ -125,10 +119,8 @@ std::string measure_stalls(const SteadyLoad& load, std::uint64_t window,
         const auto control = load.longest_ms(controls, window);
         std::printf("stalls after a kill: %s\nstalls without one:  %s\n", killed.text().c_str(),
                     control.text().c_str());
-        if (killed.at(0.99) <= longest)
-            return "good";
-        if (control.at(0.99) <= longest / 2)
-            return "subscribers stall";
+        if (killed.at(0.99) <= longest) return "good";
+        if (control.at(0.99) <= longest / 2) return "subscribers stall";
     }
     return "the machine is too busy to tell";
 }
@@ -147,14 +139,12 @@ SteadyLoad::SteadyLoad(const std::string& socket, Size size) {
         arrivals_.push_back(std::make_unique<SharedCounters>(max_arrivals));
         watchers_.push_back(Child::worker("watch", {socket}, {arrivals_.back()->fd()}));
     }
-    for (auto& watcher : watchers_)
-        watcher.hear_numbers("ready");
+    for (auto& watcher : watchers_) watcher.hear_numbers("ready");
     for (unsigned i = 0; i < size.publishers; ++i)
         publishers_.push_back(Child::worker(
             "steady", {socket, std::to_string(size.period_us), std::to_string(size.payload)},
             {counters_.fd()}));
-    for (auto& publisher : publishers_)
-        publisher.hear_numbers("ready");
+    for (auto& publisher : publishers_) publisher.hear_numbers("ready");
 }
 
 std::vector<Watched> SteadyLoad::stop(Bus& bus) {
@@ -162,8 +152,7 @@ std::vector<Watched> SteadyLoad::stop(Bus& bus) {
     std::uint64_t published = 0;
     for (auto& publisher : publishers_) {
         published += publisher.hear_numbers("published").at(0);
-        if (publisher.wait() != 0)
-            throw std::runtime_error("a steady publisher failed");
+        if (publisher.wait() != 0) throw std::runtime_error("a steady publisher failed");
     }
     if (!bus.publisher("steady", {.timeout = patience}).publish("", {.key = {}, .type = last_type}))
         throw std::runtime_error("the last event was not published");
@@ -172,8 +161,7 @@ std::vector<Watched> SteadyLoad::stop(Bus& bus) {
         const auto numbers = watcher.hear_numbers("watched");
         all.push_back(
             {numbers.at(0), numbers.at(1), numbers.at(2), {numbers.begin() + 3, numbers.end()}});
-        if (watcher.wait() != 0)
-            throw std::runtime_error("a watcher failed");
+        if (watcher.wait() != 0) throw std::runtime_error("a watcher failed");
         if (all.back().events != published)
             throw std::runtime_error("a watcher saw " + std::to_string(all.back().events) + " of " +
                                      std::to_string(published) + " events");
@@ -197,8 +185,7 @@ double SteadyLoad::longest_ms(unsigned watcher, std::uint64_t at, std::uint64_t 
 }
 
 double Percentiles::at(double fraction) const {
-    if (values_.empty())
-        return 0;
+    if (values_.empty()) return 0;
     auto sorted = values_;
     std::sort(sorted.begin(), sorted.end());
     const auto rank =
@@ -208,7 +195,7 @@ double Percentiles::at(double fraction) const {
 
 std::string Percentiles::text() const {
     char text[128];
-    std::snprintf(text, sizeof text, "p50 %.2f ms, p99 %.2f ms, max %.2f ms of %zu", at(0.5),
+    std::snprintf(text, sizeof text, "p50 %.3f ms, p99 %.3f ms, max %.3f ms of %zu", at(0.5),
                   at(0.99), at(1), count());
     return text;
 }

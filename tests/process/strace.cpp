@@ -14,16 +14,14 @@ namespace {
 std::filesystem::path new_log() {
     std::string name = std::filesystem::temp_directory_path() / "shmbus-strace-XXXXXX";
     const base::Fd file(::mkstemp(name.data()));
-    if (!file)
-        throw std::runtime_error("no file for strace to write to");
+    if (!file) throw std::runtime_error("no file for strace to write to");
     return name;
 }
 
 std::vector<std::string> command(const std::filesystem::path& log,
                                  const std::vector<pid_t>& processes) {
     std::vector<std::string> argv{"strace", "-qq", "-f", "-ttt", "-o", log};
-    for (const auto pid : processes)
-        argv.insert(argv.end(), {"-p", std::to_string(pid)});
+    for (const auto pid : processes) argv.insert(argv.end(), {"-p", std::to_string(pid)});
     return argv;
 }
 
@@ -42,8 +40,7 @@ bool is_asleep(pid_t pid) {
     for (const auto& path : of_threads(pid, "status")) {
         std::ifstream status(path);
         for (std::string line; std::getline(status, line);)
-            if (line.starts_with("State:") && line.find('S', 6) == std::string::npos)
-                return false;
+            if (line.starts_with("State:") && line.find('S', 6) == std::string::npos) return false;
     }
     return true;
 }
@@ -52,8 +49,7 @@ bool is_traced(pid_t pid) {
     for (const auto& path : of_threads(pid, "status")) {
         std::ifstream status(path);
         for (std::string line; std::getline(status, line);)
-            if (line.starts_with("TracerPid:") && std::stol(line.substr(10)) == 0)
-                return false;
+            if (line.starts_with("TracerPid:") && std::stol(line.substr(10)) == 0) return false;
     }
     return true;
 }
@@ -88,12 +84,10 @@ std::vector<SystemCall> Strace::stop(std::uint64_t from, std::uint64_t to) {
         std::uint64_t seconds = 0;
         std::uint64_t microseconds = 0;
         char dot = 0;
-        if (!(words >> call.thread >> seconds >> dot >> microseconds))
-            continue;
+        if (!(words >> call.thread >> seconds >> dot >> microseconds)) continue;
         std::getline(words >> std::ws, call.text);
         call.time_ns = seconds * 1'000'000'000 + microseconds * 1'000;
-        if (call.time_ns >= from && call.time_ns <= to)
-            calls.push_back(std::move(call));
+        if (call.time_ns >= from && call.time_ns <= to) calls.push_back(std::move(call));
     }
     return calls;
 }
@@ -108,8 +102,7 @@ std::string to_string(const std::vector<SystemCall>& calls) {
 bool is_parked(pid_t pid) {
     for (const auto& path : of_threads(pid, "syscall")) {
         long number = 0;
-        if (std::ifstream(path) >> number && number == SYS_futex_waitv)
-            return true;
+        if (std::ifstream(path) >> number && number == SYS_futex_waitv) return true;
     }
     return false;
 }
@@ -117,8 +110,7 @@ bool is_parked(pid_t pid) {
 void wait_until_parked(pid_t pid) {
     const Deadline deadline = patience;
     while (!is_parked(pid)) {
-        if (deadline.passed())
-            throw std::runtime_error("the process does not go to sleep");
+        if (deadline.passed()) throw std::runtime_error("the process does not go to sleep");
         std::this_thread::yield();
     }
 }

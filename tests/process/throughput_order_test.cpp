@@ -7,7 +7,7 @@
 //   are
 //     dense, and each event is the one that was published under its sequence.
 //
-// 10 million events with --long, else 2 million; drop-oldest a fifth of that.
+// 10 million events; across the wrap and with drop-oldest only with --long, else a million.
 #include "process/child.hpp"
 #include "process/load.hpp"
 #include "process/shared_array.hpp"
@@ -44,8 +44,7 @@ SHMBUS_WORKER(publish) {
         const auto item = load.next();
         const auto result = publisher.publish(
             item.payload, {.key = {}, .id = item.id, .correlation = seal(item.payload, item.id)});
-        if (!result)
-            throw std::runtime_error(std::string("publish: ") + name_of(result.outcome));
+        if (!result) throw std::runtime_error(std::string("publish: ") + name_of(result.outcome));
         if (const auto at = result.sequence - first; at < log.size())
             log[at] = digest(publisher.id(), item.id);
     }
@@ -68,27 +67,22 @@ SHMBUS_WORKER(subscribe) {
     for (;;) {
         auto received = subscription.receive(patience);
         if (const auto* event = std::get_if<Event>(&received)) {
-            if (event->sequence() != next)
-                throw std::runtime_error("a sequence was skipped");
-            if (event->type() == end_type)
-                break;
+            if (event->sequence() != next) throw std::runtime_error("a sequence was skipped");
+            if (event->type() == end_type) break;
             checker.check(*event);
             if (next - first < log.size())
                 log[next - first] = digest(event->publisher(), event->id());
             ++events;
             ++next;
         } else if (const auto* gap = std::get_if<Gap>(&received)) {
-            if (gap->first != next)
-                throw std::runtime_error("a gap begins at a wrong sequence");
-            if (gap->last < gap->first)
-                throw std::runtime_error("a gap ends before it begins");
+            if (gap->first != next) throw std::runtime_error("a gap begins at a wrong sequence");
+            if (gap->last < gap->first) throw std::runtime_error("a gap ends before it begins");
             const bool dead = gap->reason == GapReason::aborted;
             if (!dead && gap->reason != GapReason::overrun)
                 throw std::runtime_error(name_of(gap->reason));
             (dead ? aborted : overrun) += gap->last - gap->first + 1;
             for (; next <= gap->last; ++next)
-                if (dead && next - first < log.size())
-                    log[next - first] = tombstone;
+                if (dead && next - first < log.size()) log[next - first] = tombstone;
         } else {
             throw std::runtime_error(name_of(std::get<Nothing>(received)));
         }
@@ -125,8 +119,7 @@ struct Stream {
     Stream(FullPolicy full, std::uint64_t count, Sequence first, std::size_t log_size)
         : published(log_size) {
         std::vector<std::string> extra;
-        if (first != 1)
-            extra = {"--test-first-sequence", std::to_string(first)};
+        if (first != 1) extra = {"--test-first-sequence", std::to_string(first)};
         DaemonProcess daemon(extra);
         Bus bus({.socket = daemon.socket()});
         bus.create_topic("load",
@@ -144,28 +137,22 @@ struct Stream {
                                             {daemon.socket(), std::to_string(count / publishers),
                                              std::to_string(seed() + i), from},
                                             {published.fd()}));
-        for (auto& reader : readers)
-            EXPECT_EQ(reader.hear(), "ready");
-        for (auto& writer : writers)
-            EXPECT_EQ(writer.hear(), "ready");
+        for (auto& reader : readers) EXPECT_EQ(reader.hear(), "ready");
+        for (auto& writer : writers) EXPECT_EQ(writer.hear(), "ready");
         const auto start = Deadline::Clock::now();
-        for (auto& writer : writers)
-            writer.say("go");
-        for (auto& writer : writers)
-            EXPECT_EQ(writer.hear(std::chrono::minutes(10)), "done");
+        for (auto& writer : writers) writer.say("go");
+        for (auto& writer : writers) EXPECT_EQ(writer.hear(std::chrono::minutes(10)), "done");
         auto last = bus.publisher("load", {.timeout = patience});
         end = last.publish("", {.key = {}, .type = end_type}).sequence;
-        for (auto& reader : readers)
-            seen.push_back(hear_end(reader));
+        for (auto& reader : readers) seen.push_back(hear_end(reader));
         seconds = std::chrono::duration<double>(Deadline::Clock::now() - start).count();
-        for (auto& writer : writers)
-            EXPECT_EQ(writer.wait(), 0);
-        for (auto& reader : readers)
-            EXPECT_EQ(reader.wait(), 0);
+        for (auto& writer : writers) EXPECT_EQ(writer.wait(), 0);
+        for (auto& reader : readers) EXPECT_EQ(reader.wait(), 0);
     }
 };
 
-std::uint64_t full_count() { return long_form() ? 10'000'000 : 2'000'000; }
+constexpr std::uint64_t full_count = instrumented ? 1'000'000 : 10'000'000;
+std::uint64_t short_count() { return long_form() ? full_count : 1'000'000; }
 
 void expect_all_delivered(Sequence first, std::uint64_t count) {
     const Stream run(FullPolicy::block, count, first, 0);
@@ -189,22 +176,21 @@ void expect_all_delivered(Sequence first, std::uint64_t count) {
               << run.seen[0].hash << '\n';
 }
 
-TEST(ThroughputOrder, AllEventsInOneOrder) { expect_all_delivered(1, full_count()); }
+TEST(ThroughputOrder, AllEventsInOneOrder) { expect_all_delivered(1, full_count); }
 
 TEST(ThroughputOrder, AcrossTheWrapOfTheStamp) {
-    expect_all_delivered((1ULL << 48U) - 1000, long_form() ? full_count() : full_count() / 2);
+    expect_all_delivered((1ULL << 48U) - 1000, short_count());
 }
 
 TEST(ThroughputOrder, DropOldestAccountsForEverySequence) {
-    const std::uint64_t count = full_count() / 5;
+    const std::uint64_t count = short_count();
     // Publishers that are preempted inside a claim lose it to others: there are tombstones too.
     const std::size_t room = count + count / 2;
     const Stream run(FullPolicy::drop_oldest, count, 1, room);
     ASSERT_LE(run.end, room);
     std::uint64_t tombstones = 0;
     for (Sequence s = 1; s < run.end; ++s)
-        if (run.published[s - 1] == 0)
-            ++tombstones;
+        if (run.published[s - 1] == 0) ++tombstones;
     EXPECT_EQ(run.end, 1 + count + tombstones) << "two publishers got the same sequence";
     for (unsigned i = 0; i < subscribers; ++i) {
         const auto& seen = run.seen[i];
@@ -216,10 +202,8 @@ TEST(ThroughputOrder, DropOldestAccountsForEverySequence) {
         for (Sequence s = 1; s < run.end; ++s) {
             const auto delivered = run.delivered[i][s - 1];
             const auto published = run.published[s - 1];
-            if (delivered == tombstone && published != 0)
-                ++wrong;
-            if (delivered > tombstone && delivered != published)
-                ++wrong;
+            if (delivered == tombstone && published != 0) ++wrong;
+            if (delivered > tombstone && delivered != published) ++wrong;
         }
         EXPECT_EQ(wrong, 0U) << "an event under the sequence of another or of a tombstone";
         std::cout << "drop-oldest: " << seen.events << " delivered, " << seen.overrun

@@ -44,8 +44,7 @@ class Attempts {
   public:
     void must_fail(const std::string& what, bool succeeded) {
         ++count_;
-        if (succeeded)
-            say("breach " + what);
+        if (succeeded) say("breach " + what);
     }
     void on_read_only(const std::string& name, int fd, std::size_t size) {
         const std::string path = "/proc/self/fd/" + std::to_string(fd);
@@ -54,8 +53,7 @@ class Attempts {
         };
         tries("map for writing", map(fd, size, PROT_READ | PROT_WRITE) != nullptr);
         void* mapped = map(fd, size, PROT_READ);
-        if (mapped == nullptr)
-            throw std::runtime_error("cannot even read the " + name);
+        if (mapped == nullptr) throw std::runtime_error("cannot even read the " + name);
         tries("make the mapping writable", ::mprotect(mapped, size, PROT_READ | PROT_WRITE) == 0);
         tries("write through /proc/self/mem", write_own_memory(mapped));
         tries("open anew read-write", opens(path, O_RDWR));
@@ -125,12 +123,10 @@ class Attempts {
     }
     static bool splices(int fd) {
         int pipe[2];
-        if (::pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0)
-            throw std::runtime_error("pipe2");
+        if (::pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) throw std::runtime_error("pipe2");
         const base::Fd out(pipe[0]);
         const base::Fd in(pipe[1]);
-        if (::write(in.get(), "x", 1) != 1)
-            throw std::runtime_error("write to a pipe");
+        if (::write(in.get(), "x", 1) != 1) throw std::runtime_error("write to a pipe");
         off_t offset = 0;
         return ::splice(out.get(), nullptr, fd, &offset, 1, 0) > 0;
     }
@@ -139,8 +135,7 @@ class Attempts {
 
 std::size_t size_of(const base::Fd& fd) {
     struct stat status {};
-    if (::fstat(fd.get(), &status) != 0)
-        throw std::runtime_error("fstat");
+    if (::fstat(fd.get(), &status) != 0) throw std::runtime_error("fstat");
     return static_cast<std::size_t>(status.st_size);
 }
 
@@ -163,12 +158,10 @@ SHMBUS_WORKER(member) {
     Bus bus({.socket = args.text(0)});
     auto subscription = bus.subscribe("secret", {.start = Start::all()});
     auto publisher = bus.publisher("secret");
-    if (!publisher.publish("from the other user"))
-        return 1;
+    if (!publisher.publish("from the other user")) return 1;
     for (int i = 0; i < 2; ++i) {
         auto received = subscription.receive(patience);
-        if (const auto* event = std::get_if<Event>(&received))
-            say(event->text());
+        if (const auto* event = std::get_if<Event>(&received)) say(event->text());
     }
     try {
         bus.remove_topic("secret", true);
@@ -193,8 +186,7 @@ SHMBUS_WORKER(outsider) {
 class TwoUsers : public ::testing::Test {
   protected:
     void SetUp() override {
-        if (::geteuid() != 0)
-            GTEST_SKIP() << "needs root, to become another user";
+        if (::geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
         share_programs();
         if (const auto* group = ::getgrnam("shmbus")) {
             bus_group_ = group->gr_gid;
@@ -207,8 +199,7 @@ class TwoUsers : public ::testing::Test {
         bus_->create_topic("secret", {.capacity = 16});
     }
     void TearDown() override {
-        if (real_daemon_.empty())
-            return;
+        if (real_daemon_.empty()) return;
         ::setenv("SHMBUSD", real_daemon_.c_str(), 1);
     }
 
@@ -219,8 +210,7 @@ class TwoUsers : public ::testing::Test {
         std::ifstream maps("/proc/self/maps");
         for (std::string line; std::getline(maps, line);) {
             const fs::path library = line.substr(std::min(line.find('/'), line.size()));
-            if (!library.filename().string().starts_with("libshmbus.so"))
-                continue;
+            if (!library.filename().string().starts_with("libshmbus.so")) continue;
             fs::copy_file(library, shared_.path() / "libshmbus.so.1");
             break;
         }
@@ -291,8 +281,7 @@ TEST_F(TwoUsers, NoWayToWriteWhatIsReadOnly) {
     auto intruder = as_other_user("intruder", std::to_string(bus_group_),
                                   {daemon_->socket(), std::to_string(daemon_->pid())});
     auto line = intruder.hear();
-    for (; line.starts_with("breach "); line = intruder.hear())
-        ADD_FAILURE() << line;
+    for (; line.starts_with("breach "); line = intruder.hear()) ADD_FAILURE() << line;
     EXPECT_TRUE(line.starts_with("tried ")) << line;
     std::cout << line << " ways\n";
     EXPECT_EQ(intruder.wait(), 0);

@@ -30,10 +30,8 @@ constexpr std::uint32_t last_type = 9;
 /// The next event, within its deadline. @throws std::runtime_error when there is none
 Event next(Subscription& subscription, Deadline deadline = late) {
     auto received = subscription.receive(deadline);
-    if (auto* event = std::get_if<Event>(&received))
-        return std::move(*event);
-    if (std::holds_alternative<Gap>(received))
-        throw std::runtime_error("a gap");
+    if (auto* event = std::get_if<Event>(&received)) return std::move(*event);
+    if (std::holds_alternative<Gap>(received)) throw std::runtime_error("a gap");
     const auto asleep_at = subscription.position();
     throw std::runtime_error(std::string("receive: ") + name_of(std::get<Nothing>(received)) +
                              (asleep_at <= subscription.head() ? ", with an event there" : ""));
@@ -49,8 +47,7 @@ SHMBUS_WORKER(echo) {
         const auto event = next(subscription, patience);
         if (!publisher.publish("", {.key = {}, .id = event.id()}))
             throw std::runtime_error("echo: publish");
-        if (event.type() == last_type)
-            break;
+        if (event.type() == last_type) break;
     }
     rusage usage{};
     ::getrusage(RUSAGE_THREAD, &usage);
@@ -98,11 +95,9 @@ SHMBUS_WORKER(push) {
         const std::uint64_t start = base::monotonic_ns();
         const auto result = publisher.publish("x");
         const std::uint64_t took = base::monotonic_ns() - start;
-        if (!result)
-            throw std::runtime_error(std::string("push: ") + name_of(result.outcome));
+        if (!result) throw std::runtime_error(std::string("push: ") + name_of(result.outcome));
         // A publisher that waits looks up by itself every 50 ms: that would hide a lost wake-up.
-        if (took >= 50'000'000 && took < 51'000'000)
-            ++suspicious;
+        if (took >= 50'000'000 && took < 51'000'000) ++suspicious;
         longest = std::max(longest, took);
     }
     say("pushed " + std::to_string(suspicious) + ' ' + std::to_string(longest));
@@ -114,8 +109,7 @@ SHMBUS_WORKER(pull) {
     Bus bus({.socket = args.text(0)});
     auto subscription = bus.subscribe("small", {.spin = no_spin});
     say("ready");
-    for (std::uint64_t i = 0; i < args.number(1); ++i)
-        (void)next(subscription, patience);
+    for (std::uint64_t i = 0; i < args.number(1); ++i) (void)next(subscription, patience);
     return 0;
 }
 
@@ -130,13 +124,10 @@ TEST(Wakeup, PublishersThatWaitForSpaceGetOn) {
         pullers.push_back(Child::worker("pull", {daemon.socket(), std::to_string(2 * each)}));
         pushers.push_back(Child::worker("push", {daemon.socket(), std::to_string(each)}));
     }
-    for (auto& puller : pullers)
-        EXPECT_EQ(puller.hear(), "ready");
-    for (auto& pusher : pushers)
-        EXPECT_EQ(pusher.hear(), "ready");
+    for (auto& puller : pullers) EXPECT_EQ(puller.hear(), "ready");
+    for (auto& pusher : pushers) EXPECT_EQ(pusher.hear(), "ready");
     const std::uint64_t start = base::monotonic_ns();
-    for (auto& pusher : pushers)
-        pusher.say("go");
+    for (auto& pusher : pushers) pusher.say("go");
     for (auto& pusher : pushers) {
         const auto pushed = pusher.hear_numbers("pushed");
         EXPECT_LE(pushed.at(0), 2U) << "woken by the clock, not by who made room";
@@ -145,8 +136,7 @@ TEST(Wakeup, PublishersThatWaitForSpaceGetOn) {
                   << static_cast<double>(pushed.at(1)) / 1e6 << " ms\n";
         EXPECT_EQ(pusher.wait(), 0);
     }
-    for (auto& puller : pullers)
-        EXPECT_EQ(puller.wait(), 0);
+    for (auto& puller : pullers) EXPECT_EQ(puller.wait(), 0);
     std::cout << static_cast<double>(base::monotonic_ns() - start) / 1e9 << " s\n";
 }
 
@@ -156,8 +146,7 @@ SHMBUS_WORKER(silent) {
     auto publisher = bus.publisher("silent");
     const auto ring = publisher_view(bus, "silent").ring;
     std::uint32_t me = 0;
-    while (ring.publisher(me).id.load_acquire() != publisher.id())
-        ++me;
+    while (ring.publisher(me).id.load_acquire() != publisher.id()) ++me;
     const Sequence s = ring.header().tail.load_acquire();
     auto& slot = ring.slot(s);
     std::uint64_t seen = slot.stamp.load_acquire();
@@ -169,8 +158,7 @@ SHMBUS_WORKER(silent) {
     header.chunk = layout::no_chunk;
     header.publisher = publisher.id();
     const auto words = std::bit_cast<std::array<std::uint64_t, 7>>(header);
-    for (std::size_t i = 0; i < words.size(); ++i)
-        slot.header[i].store_relaxed(words[i]);
+    for (std::size_t i = 0; i < words.size(); ++i) slot.header[i].store_relaxed(words[i]);
     slot.stamp.store_release(ring::Stamp::slot(s, ring::SlotState::committed).word());
     say("committed");
     hear();

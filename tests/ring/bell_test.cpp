@@ -99,7 +99,8 @@ TEST(Bell, WakesAllSleepers) {
     EXPECT_EQ(woken, sleepers);
 }
 
-// ---- through Reader and Writer -------------------------------------------------------------------
+// ---- through Reader and Writer
+// -------------------------------------------------------------------
 
 TEST(Bell, AReaderIsInterruptedOnceNowOrAtItsNextSleep) {
     const TestRing ring(parameters());

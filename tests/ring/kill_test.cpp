@@ -65,23 +65,25 @@ class Kill : public testing::TestWithParam<std::tuple<std::size_t, FullPolicy>> 
         Sub reader(ring, 3, {.lossy = true});
         life().prepare(mortal, reader);
         bool died = false;
-        interrupt_at(n, [&] { life().body(mortal, reader); },
-                     [&] {
-                         died = true;
-                         at_death(TestRing(ring));
-                     });
+        interrupt_at(
+            n, [&] { life().body(mortal, reader); },
+            [&] {
+                died = true;
+                at_death(TestRing(ring));
+            });
         return died;
     }
 };
 
-INSTANTIATE_TEST_SUITE_P(
-    Ring, Kill,
-    testing::Combine(testing::Range(std::size_t{0}, lives().size()),
-                     testing::Values(FullPolicy::block, FullPolicy::drop_oldest)),
-    [](const auto& info) {
-        return std::string(lives().at(std::get<0>(info.param)).name) +
-               (std::get<1>(info.param) == FullPolicy::block ? "_block" : "_drop_oldest");
-    });
+INSTANTIATE_TEST_SUITE_P(Ring, Kill,
+                         testing::Combine(testing::Range(std::size_t{0}, lives().size()),
+                                          testing::Values(FullPolicy::block,
+                                                          FullPolicy::drop_oldest)),
+                         [](const auto& of) {
+                             return std::string(lives().at(std::get<0>(of.param)).name) +
+                                    (std::get<1>(of.param) == FullPolicy::block ? "_block"
+                                                                                : "_drop_oldest");
+                         });
 
 void bury(const ring::Topic& topic) {
     (void)ring::reap_publisher(topic, 1);
@@ -95,6 +97,7 @@ void go_on(const TestRing& ring) {
     const Sequence first = all.reader.position();
     Strings seen = all.drain();
     const Sequence next = all.reader.position();
+    EXPECT_EQ(ring.tail(), next);
     EXPECT_LE(next - first, 8U);
     for (Sequence i = 0; i < 20; ++i) {
         const auto result = i % 2 == 0 ? pub.publish("on") : pub.publish_in_chunk("on");
@@ -141,14 +144,15 @@ TEST_P(Kill, OfTheDaemonInTheMiddleIsMadeGoodByTheNextOne) {
         // Thousands, most of them alike: a prime step sees each kind.
         for (std::size_t m = n % 7; m < accesses; m += 7) {
             const TestRing again(corpse);
-            interrupt_at(m, [&] { bury(again.topic); },
-                         [&] {
-                             SCOPED_TRACE("killed before access " + std::to_string(n) +
-                                          ", daemon before " + std::to_string(m));
-                             const TestRing second(again);
-                             bury(second.topic);
-                             go_on(second);
-                         });
+            interrupt_at(
+                m, [&] { bury(again.topic); },
+                [&] {
+                    SCOPED_TRACE("killed before access " + std::to_string(n) + ", daemon before " +
+                                 std::to_string(m));
+                    const TestRing second(again);
+                    bury(second.topic);
+                    go_on(second);
+                });
         }
     }))
         n += 3;

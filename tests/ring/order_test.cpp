@@ -99,7 +99,7 @@ TEST_F(Order, OfRevokingAClaim) {
 /// Litmus A3, A4.
 TEST_F(Order, OfReadingASlot) {
     Pub pub(ring, 0);
-    (void)pub.publish({"payload", "key"});
+    (void)pub.publish(What{"payload", "key"});
     Sub sub(ring, 0, {.key = "key"});
     const auto log = log_of([&] { EXPECT_EQ(sub.look(), Look::event); });
     const auto first = log.next("load stamp");
@@ -186,14 +186,14 @@ TEST_F(Order, OfTakingTheChunkOfASlotThatMovedOn) {
 TEST_F(Order, OfTakingAFreeChunk) {
     Pub pub(ring, 0);
     std::uint32_t chunk = 0;
-    const auto taken =
-        log_of([&] { (void)pub.writer.take_chunk(1, Deadline::now(), chunk); });
+    const auto taken = log_of([&] { (void)pub.writer.take_chunk(1, Deadline::now(), chunk); });
     EXPECT_TRUE(taken.has(taken.next("cas chunk"), acquire));
     const auto given = log_of([&] { pub.writer.give_back(chunk); });
     EXPECT_TRUE(given.has(given.next("cas chunk"), release));
 }
 
-// ---- gates and bells, with a policy that waits ---------------------------------------------------
+// ---- gates and bells, with a policy that waits
+// ---------------------------------------------------
 
 class BlockOrder : public Order {
   protected:
@@ -299,8 +299,7 @@ TEST_F(BlockOrder, OfRinging) {
 }
 
 TEST_F(BlockOrder, OfClosing) {
-    const auto log =
-        log_of([&] { ring::set_state(ring.topic, layout::RingState::closed); });
+    const auto log = log_of([&] { ring::set_state(ring.topic, layout::RingState::closed); });
     const auto state = log.next("exchange state");
     EXPECT_TRUE(log.has(state, full));
     EXPECT_LT(state, log.next("fetch_add wake"));

@@ -103,7 +103,9 @@ TEST(Pool, DropOldestEvictsTheOldestWhereverItIs) {
     for (Sequence s = 1; s <= 4; ++s) {
         (void)pub.publish_in_chunk("more");
         EXPECT_TRUE(ring.is(s, SlotState::evicted));
-        if (s < 4) { EXPECT_TRUE(ring.is(s + 1, SlotState::committed)); }
+        if (s < 4) {
+            EXPECT_TRUE(ring.is(s + 1, SlotState::committed));
+        }
     }
 }
 
@@ -160,7 +162,8 @@ TEST(Pool, TakesBackTheChunkOfARevokedClaimUnlessSomebodyElseDid) {
     EXPECT_FALSE(mine.pool.take_back(*chunk, 1));
 }
 
-// ---- holds ---------------------------------------------------------------------------------------
+// ---- holds
+// ---------------------------------------------------------------------------------------
 
 TEST(Pool, LeavesHeldChunksAloneAndTheirEventsToOthers) {
     const TestRing ring(parameters(drop_oldest));
@@ -216,7 +219,7 @@ TEST(Pool, KeepsSixtyFourHoldsOfOneSubscriberApart) {
 void age(const TestRing& ring, std::uint32_t reader, std::uint32_t i, std::uint32_t ms) {
     auto& cell = ring.topic.readers.cells(reader)[i];
     const auto chunk = static_cast<std::uint32_t>(cell.load_acquire() >> 32U) - 1;
-    cell.store_release(layout::hold_word(chunk, base::monotonic_ms() - ms));
+    cell.store_release(layout::hold_word(chunk, base::coarse_ms() - ms));
 }
 
 TEST(Pool, RevokesAHoldThatIsOverdueWhenNothingElseIsLeft) {

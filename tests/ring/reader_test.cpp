@@ -280,9 +280,7 @@ TEST(Reader, StartsAtATime) {
     Pub pub(ring, 0);
     for (const std::uint64_t time : {100U, 200U, 150U, 300U})
         (void)pub.publish(What{"x", {}, 0, time});
-    const auto from = [](int ns) {
-        return Start::time(Start::Time(std::chrono::nanoseconds(ns)));
-    };
+    const auto from = [](int ns) { return Start::time(Start::Time(std::chrono::nanoseconds(ns))); };
     EXPECT_EQ(Sub(ring, 0, {.start = from(0)}).next(), "1 x");
     EXPECT_EQ(Sub(ring, 1, {.start = from(101)}).next(), "2 x");
     EXPECT_EQ(Sub(ring, 2, {.start = from(201)}).next(), "4 x");

@@ -22,7 +22,8 @@ std::vector<Death> deaths() {
     std::vector<Death> all;
     for (const auto step : all_steps)
         for (const bool in_chunk : {false, true})
-            for (const Sequence first : {Sequence{1}, before_wrap}) all.push_back({step, in_chunk, first});
+            for (const Sequence first : {Sequence{1}, before_wrap})
+                all.push_back({step, in_chunk, first});
     return all;
 }
 INSTANTIATE_TEST_SUITE_P(Recovery, Reap, testing::ValuesIn(deaths()));
@@ -69,9 +70,9 @@ TEST_P(Reap, AgainFindsNothingAndChangesNothing) {
     const auto& header = ring.topic.ring.header(); // it rings, no more
     before.topic.ring.header().wake.store_relaxed(header.wake.load_relaxed());
     before.topic.ring.header().rung.store_relaxed(header.rung.load_relaxed());
-    EXPECT_EQ(std::memcmp(before.ring_bytes().data(), ring.ring_bytes().data(),
-                          ring.ring_bytes().size()),
-              0);
+    EXPECT_EQ(
+        std::memcmp(before.ring_bytes().data(), ring.ring_bytes().data(), ring.ring_bytes().size()),
+        0);
 }
 
 TEST_P(Reap, LeavesTheClaimsAndChunksOfOthersAlone) {
@@ -146,7 +147,8 @@ TEST(Recovery, LimitsOnlyGrow) {
     EXPECT_EQ(ring.topic.readers.reader_limit(), 64U);
 }
 
-// ---- subscribers ---------------------------------------------------------------------------------
+// ---- subscribers
+// ---------------------------------------------------------------------------------
 
 TEST(Recovery, TakesADeadSubscriberOffTheGateAndItsHoldsBack) {
     const TestRing ring(parameters());
@@ -195,7 +197,8 @@ TEST(Recovery, AnEntryOfASubscriberCanBeGivenToAnother) {
     EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::timed_out);
 }
 
-// ---- the leak checker itself ---------------------------------------------------------------------
+// ---- the leak checker itself
+// ---------------------------------------------------------------------
 
 TEST(Leaks, AreSeen) {
     const auto leak = [](auto make) {
@@ -207,7 +210,9 @@ TEST(Leaks, AreSeen) {
         make(ring.topic);
         return leaks(ring.topic).size();
     };
-    EXPECT_EQ(leak([](const auto& t) { t.ring.chunk_word(2).store_relaxed(5ULL << 52U | 1ULL << 48U); }), 1U);
+    EXPECT_EQ(
+        leak([](const auto& t) { t.ring.chunk_word(2).store_relaxed(5ULL << 52U | 1ULL << 48U); }),
+        1U);
     EXPECT_EQ(leak([](const auto& t) { t.ring.slot(2).stamp.store_relaxed(2 | 1ULL << 48U); }), 1U);
     EXPECT_EQ(leak([](const auto& t) { t.readers.bits(3)[0].store_relaxed(1); }), 1U);
     EXPECT_EQ(leak([](const auto& t) { t.readers.cells(7)[63].store_relaxed(1); }), 1U);

@@ -18,8 +18,8 @@ using namespace std::chrono_literals;
 constexpr auto too_long = 20s;
 
 constexpr std::uint32_t writers = 3;
-constexpr std::uint64_t events_each = 3000;
-constexpr int deaths = 150;
+constexpr std::uint64_t events_each = 8000;
+constexpr int deaths = 300;
 constexpr std::uint32_t mortal = 3; // the publisher entry of those that die
 
 layout::RingParameters busy(FullPolicy policy) {
@@ -52,7 +52,8 @@ class Stress : public testing::TestWithParam<FullPolicy> {
             const bool in_chunk = random() % 4 == 0;
             const auto bytes = payload.bytes(in_chunk ? 24 + random() % 3000 : 24 + random() % 41);
             const What what{as_text(bytes)};
-            const auto result = in_chunk ? publish_in_chunk(pub, what) : pub.publish(what, too_long);
+            const auto result =
+                in_chunk ? publish_in_chunk(pub, what) : pub.publish(what, too_long);
             if (result.outcome == PublishOutcome::published)
                 done.emplace_back(result.sequence, payload), ++n;
             else if (passing(result.outcome) || result.outcome == PublishOutcome::revoked)

@@ -85,8 +85,8 @@ TEST(View, IgnoresAMinorVersionItDoesNotKnow) {
 TEST(View, RefusesMemoryOfAnotherSizeAndParametersThatCannotBe) {
     const TestRing ring(parameters());
     const auto bytes = ring.ring_bytes();
-    for (const std::size_t size : {std::size_t{0}, std::size_t{8}, std::size_t{4095},
-                                   std::size_t{4096}, bytes.size() - 1}) {
+    for (const std::size_t size :
+         {std::size_t{0}, std::size_t{8}, std::size_t{4095}, std::size_t{4096}, bytes.size() - 1}) {
         const auto check = [&] { ring::check_ring(bytes.first(size), parameters(), a_topic); };
         EXPECT_EQ(code_of(check), Errc::damaged) << size;
     }
@@ -147,7 +147,8 @@ TEST(View, HoldCellsAndBitsOfAllReadersLieInsideAndApart) {
 TEST(View, SubscribersNeverWriteTheRingNorPublishersTheReaders) {
     const auto p = parameters();
     const auto ring_fd = base::make_memfd("ring", layout::geometry_of(p).total_bytes, 0);
-    const auto readers_fd = base::make_memfd("readers", layout::readers_geometry_of(p).total_bytes, 0);
+    const auto readers_fd =
+        base::make_memfd("readers", layout::readers_geometry_of(p).total_bytes, 0);
     const auto map = [](const base::Fd& fd, base::Access access) {
         return base::Mapping(fd, access, base::sealed_size(fd, "test"));
     };

@@ -13,7 +13,8 @@ namespace {
 constexpr auto drop_oldest = FullPolicy::drop_oldest;
 using namespace std::chrono_literals;
 
-// ---- sequences -----------------------------------------------------------------------------------
+// ---- sequences
+// -----------------------------------------------------------------------------------
 
 class FirstSequence : public testing::TestWithParam<Sequence> {};
 INSTANTIATE_TEST_SUITE_P(Writer, FirstSequence, testing::Values(1, before_wrap, 12'345'678));
@@ -79,7 +80,8 @@ TEST(Writer, PutsThePayloadBehindTheExtensionBlock) {
     EXPECT_EQ(place.header.publisher, 4U);
 }
 
-// ---- a full ring ---------------------------------------------------------------------------------
+// ---- a full ring
+// ---------------------------------------------------------------------------------
 
 TEST(Writer, RejectSaysFullAndGoesOnOnceThereIsRoom) {
     const TestRing ring(parameters(FullPolicy::reject));
@@ -130,7 +132,8 @@ TEST(Writer, AnInterruptEndsTheNextWaitOnceAndNothingElse) {
     EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::timed_out);
 }
 
-// ---- states --------------------------------------------------------------------------------------
+// ---- states
+// --------------------------------------------------------------------------------------
 
 TEST(Writer, PublishesOnlyToAnOpenRing) {
     using layout::RingState;
@@ -159,7 +162,8 @@ TEST(Writer, AWaitForRoomEndsWhenTheRingIsClosed) {
     EXPECT_EQ(outcome, PublishOutcome::closed);
 }
 
-// ---- stopped peers -------------------------------------------------------------------------------
+// ---- stopped peers
+// -------------------------------------------------------------------------------
 
 TEST(Writer, HelpsTheTailOverAClaimWhoseOwnerStoppedBeforeIt) {
     const TestRing ring(parameters());
@@ -241,14 +245,15 @@ TEST_P(AllSlotsStopped, GivesUpInsteadOfSteppingOverForEver) {
     stop(ring, a, Step::tail);
     stop(ring, b, Step::tail);
     const auto outcome = pub.publish("no", 20ms).outcome;
-    EXPECT_EQ(outcome, GetParam() == FullPolicy::block ? PublishOutcome::timed_out
-                                                       : PublishOutcome::full);
+    EXPECT_EQ(outcome,
+              GetParam() == FullPolicy::block ? PublishOutcome::timed_out : PublishOutcome::full);
     EXPECT_LE(ring.tail(), 100U) << "does not burn sequences while it waits";
     (void)ring::reap_publisher(ring.topic, 1);
     EXPECT_EQ(pub.publish("yes", 10s).outcome, PublishOutcome::published);
 }
 
-// ---- damage --------------------------------------------------------------------------------------
+// ---- damage
+// --------------------------------------------------------------------------------------
 
 struct Impossible {
     const char* what;
@@ -258,8 +263,8 @@ struct Impossible {
 class Damaged : public testing::TestWithParam<Impossible> {};
 INSTANTIATE_TEST_SUITE_P(
     Writer, Damaged,
-    testing::Values(Impossible{"no state", Stamp(Stamp::slot(9, SlotState::empty).word() |
-                                                 7ULL << 48U).word()},
+    testing::Values(Impossible{"no state",
+                               Stamp(Stamp::slot(9, SlotState::empty).word() | 7ULL << 48U).word()},
                     Impossible{"empty, but not zero", Stamp::slot(9, SlotState::empty).word()},
                     Impossible{"two laps old", Stamp::slot(1, SlotState::committed).word()},
                     Impossible{"two laps old claim", Stamp::slot(1, SlotState::claimed, 2).word()},

@@ -89,8 +89,7 @@ bool Shmbusd::is_running() {
 int Shmbusd::wait(Deadline deadline) {
     pollfd end{.fd = pidfd_.get(), .events = POLLIN, .revents = 0};
     while (is_running()) {
-        if (deadline.passed())
-            throw std::runtime_error("shmbusd does not end; its log:\n" + log());
+        if (deadline.passed()) throw std::runtime_error("shmbusd does not end; its log:\n" + log());
         ::poll(&end, 1, poll_timeout(deadline));
     }
     std::unique_lock lock(mutex_); // what it said last is part of its end

@@ -3,8 +3,9 @@
 //     DaemonProcess daemon;
 //     Bus bus({.socket = daemon.socket()});
 //
-// Its log is read all the time, so that it never blocks, and can be waited for line by line: that is
-// how a test knows that the daemon has seen a death. It dies with the test, whatever becomes of it.
+// Its log is read all the time, so that it never blocks, and can be waited for line by line: that
+// is how a test knows that the daemon has seen a death. It dies with the test, whatever becomes of
+// it.
 #pragma once
 
 #include "base/fd.hpp"

@@ -14,9 +14,9 @@ inline void in_slots(const ring::Topic& topic, Strings& leaks) {
     const Sequence oldest = tail - first > ring.capacity() ? tail - ring.capacity() : first;
     for (Sequence s = oldest; s < oldest + ring.capacity(); ++s) {
         const Stamp stamp(ring.slot(s).stamp.load_acquire());
-        const bool is_final =
-            stamp == Stamp::slot(s, SlotState::committed) ||
-            stamp == Stamp::slot(s, SlotState::aborted) || stamp == Stamp::slot(s, SlotState::evicted);
+        const bool is_final = stamp == Stamp::slot(s, SlotState::committed) ||
+                              stamp == Stamp::slot(s, SlotState::aborted) ||
+                              stamp == Stamp::slot(s, SlotState::evicted);
         if (s < tail ? !is_final : stamp.word() != 0)
             leaks.push_back("slot of " + std::to_string(s) + " has state " +
                             std::to_string(static_cast<int>(stamp.slot_state())) + ", sequence " +
@@ -77,8 +77,8 @@ inline void in_publishers(const ring::Topic& topic, Strings& leaks) {
 
 } // namespace leaks_detail
 
-/// Claims, chunks, hold bits, cells and entries that nobody will ever give back. To be asked when all
-/// publishers and subscribers were reaped.
+/// Claims, chunks, hold bits, cells and entries that nobody will ever give back. To be asked when
+/// all publishers and subscribers were reaped.
 inline Strings leaks(const ring::Topic& topic) {
     Strings leaks;
     leaks_detail::in_slots(topic, leaks);

@@ -56,7 +56,8 @@ const char* name_in_ring(const ring::RingView& ring, const void* word) {
     if (is_within(word, &ring.lossy_mark(0), ring.parameters().max_readers * 8U)) return "lossy";
     for (std::uint32_t p = 0; p < ring.parameters().max_publishers; ++p)
         if (word == &ring.publisher(p).gate) return "gate";
-    if (is_within(word, &ring.publisher(0), ring.parameters().max_publishers * 64U)) return "publisher";
+    if (is_within(word, &ring.publisher(0), ring.parameters().max_publishers * 64U))
+        return "publisher";
     if (ring.chunk_count() != 0 && is_within(word, &ring.chunk_word(0), ring.chunk_count() * 8U))
         return "chunk";
     return nullptr;
@@ -107,8 +108,8 @@ Log::Log(const ring::Topic& topic, const std::function<void()>& body) {
         std::string name = name_of(access.op);
         if (access.word != nullptr) {
             const char* in_ring = name_in_ring(topic.ring, access.word);
-            name += std::string(" ") + (in_ring != nullptr ? in_ring
-                                                           : name_in_readers(topic, access.word));
+            name += std::string(" ") +
+                    (in_ring != nullptr ? in_ring : name_in_readers(topic, access.word));
         }
         entries_.push_back({name, access.order});
     });

@@ -126,7 +126,8 @@ struct What {
 class Pub {
   public:
     Pub(const TestRing& ring, std::uint32_t owner) : Pub(ring.topic, owner) {}
-    Pub(const ring::Topic& topic, std::uint32_t owner) : writer((lease(topic, owner), topic), owner) {
+    Pub(const ring::Topic& topic, std::uint32_t owner)
+        : writer((lease(topic, owner), topic), owner) {
         id = owner + 1;
     }
 

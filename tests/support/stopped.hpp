@@ -26,8 +26,8 @@ inline Sequence stop(const TestRing& ring, const Pub& pub, Step step,
     for (std::size_t i = 0; i < words.size(); ++i)
         ring.topic.ring.slot(s).header[i].store_relaxed(words[i]);
     if (chunk == layout::no_chunk)
-        base::store_bytes_relaxed(ring.topic.ring.slot(s).inline_bytes,
-                                  as_bytes("stopped").data(), header.length);
+        base::store_bytes_relaxed(ring.topic.ring.slot(s).inline_bytes, as_bytes("stopped").data(),
+                                  header.length);
     if (step == Step::mark_published && chunk != layout::no_chunk)
         ring.topic.ring.chunk_word(chunk).store_release(
             Stamp::chunk(layout::ChunkState::published, s, 0).word());

@@ -57,12 +57,9 @@ class Sub {
             return std::to_string(gap.first) + '-' + std::to_string(gap.last) + ' ' +
                    name(gap.reason);
         }
-        case Look::closed:
-            return "closed";
-        case Look::skipped:
-            return "skipped";
-        case Look::nothing:
-            break;
+        case Look::closed: return "closed";
+        case Look::skipped: return "skipped";
+        case Look::nothing: break;
         }
         return {};
     }
@@ -82,8 +79,8 @@ class Sub {
     }
 
     static const char* name(GapReason reason) {
-        static constexpr std::array names{"none",    "aborted", "overrun", "evicted",
-                                          "lost",    "expired", "corrupt"};
+        static constexpr std::array names{"none", "aborted", "overrun", "evicted",
+                                          "lost", "expired", "corrupt"};
         return names.at(static_cast<std::size_t>(reason));
     }
 

@@ -36,8 +36,7 @@ std::vector<std::string> events(const std::string& text, Input::Split split,
     Input input(file.fd(), split, max_event);
     std::vector<std::string> all;
     try {
-        while (const auto event = input.next())
-            all.emplace_back(*event);
+        while (const auto event = input.next()) all.emplace_back(*event);
     } catch (const TooLarge& event) {
         all.push_back("too large: "s + (event.at_least ? "at least " : "") +
                       std::to_string(event.bytes));

@@ -49,7 +49,8 @@ struct Options {
 };
 
 /// Runs in a process of its own, and writes what it found to `out`.
-[[noreturn]] void run_case(const Case& which, const std::string& socket, std::size_t slices, int out) {
+[[noreturn]] void run_case(const Case& which, const std::string& socket, std::size_t slices,
+                           int out) {
     bench::Setup setup{.socket = socket,
                        .topic = fmt::format("bench-{}", ::getpid()),
                        .bytes = which.bytes,
@@ -74,15 +75,16 @@ struct Options {
                 {"p99_ns", which.is_rate ? Json() : Json(result.single.percentile(0.99))},
                 {"p999_ns", which.is_rate ? Json() : Json(result.single.percentile(0.999))},
                 {"events_per_s", 1e9 / bench::median(result.bus_ns)},
-                {"raw", which.is_rate ? 1e9 / bench::median(result.raw_ns)
-                                      : bench::median(result.raw_ns)},
+                {"raw",
+                 which.is_rate ? 1e9 / bench::median(result.raw_ns) : bench::median(result.raw_ns)},
                 {"ratio", bench::median(result.ratios)},
                 {"ratio_low", interval.low},
                 {"ratio_high", interval.high},
                 {"slices", result.ratios.size()},
                 {"disturbed", result.disturbed}};
             const std::string line = to_line(row);
-            status = ::write(out, line.data(), line.size()) == static_cast<ssize_t>(line.size()) ? 0 : 1;
+            status =
+                ::write(out, line.data(), line.size()) == static_cast<ssize_t>(line.size()) ? 0 : 1;
         }
         shmbus::Bus bus(shmbus::BusOptions{.socket = socket});
         for (const auto& topic : bus.topics())
@@ -108,21 +110,31 @@ Json measure_case(const Case& which, const std::string& socket, std::size_t slic
     int status = 0;
     ::waitpid(child, &status, 0);
     if (status != 0 || text.empty())
-        throw Failure(ExitCode::failed, fmt::format("{} ({} bytes) failed", which.name, which.bytes));
+        throw Failure(ExitCode::failed,
+                      fmt::format("{} ({} bytes) failed", which.name, which.bytes));
     return Json::parse(text);
 }
 
-std::string time_of(const Json& ns) { return ns.is_null() ? "" : fmt::format("{} ns", ns.get<std::uint64_t>()); }
+std::string time_of(const Json& ns) {
+    return ns.is_null() ? "" : fmt::format("{} ns", ns.get<std::uint64_t>());
+}
 
 std::string report(const Json& rows) {
     using Align = Table::Align;
-    Table table({{"case"}, {"bytes", Align::right}, {"p50", Align::right}, {"p99", Align::right},
-                 {"p99.9", Align::right}, {"events/s", Align::right}, {"raw", Align::right},
-                 {"ratio", Align::right}, {"95 %", Align::right}, {"slices", Align::right}});
+    Table table({{"case"},
+                 {"bytes", Align::right},
+                 {"p50", Align::right},
+                 {"p99", Align::right},
+                 {"p99.9", Align::right},
+                 {"events/s", Align::right},
+                 {"raw", Align::right},
+                 {"ratio", Align::right},
+                 {"95 %", Align::right},
+                 {"slices", Align::right}});
     for (const auto& row : rows) {
         const bool is_rate = row["p50_ns"].is_null();
-        table.add({row["case"], fmt::to_string(row["bytes"].get<std::uint64_t>()), time_of(row["p50_ns"]),
-                   time_of(row["p99_ns"]), time_of(row["p999_ns"]),
+        table.add({row["case"], fmt::to_string(row["bytes"].get<std::uint64_t>()),
+                   time_of(row["p50_ns"]), time_of(row["p99_ns"]), time_of(row["p999_ns"]),
                    fmt::format("{:.2f} M", row["events_per_s"].get<double>() / 1e6),
                    is_rate ? fmt::format("{:.2f} M/s", row["raw"].get<double>() / 1e6)
                            : fmt::format("{:.0f} ns", row["raw"].get<double>()),

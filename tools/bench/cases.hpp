@@ -12,9 +12,9 @@ namespace shmbus::tools::bench {
 
 struct Setup {
     std::string socket;
-    std::string topic;    // a prefix nobody else uses
+    std::string topic; // a prefix nobody else uses
     std::size_t bytes = 64;
-    std::uint64_t events = 0; // in a slice
+    std::uint64_t events = 0;    // in a slice
     LonelyWord* words = nullptr; // 8 of them, shared: the probes' own
     std::byte* ring = nullptr;   // probe_ring_bytes, shared: likewise
 };

@@ -55,36 +55,35 @@ class Latency : public Player {
           in_(open_subscription(pair.is_first() ? "pong" : "ping", spin)) {}
 
     double raw() override {
-        const std::uint64_t start = now_ns();
+        Histogram single;
         for (std::uint64_t i = 0; i < setup_.events; ++i) {
             ++round_;
+            const std::uint64_t before = ticks();
             if (pair_.is_first()) {
                 ping_.set(round_);
                 pong_.await(round_);
+                single.add(one_way(before));
             } else {
                 ping_.await(round_);
                 pong_.set(round_);
             }
         }
-        return one_way(start);
+        return static_cast<double>(single.percentile(0.5));
     }
 
     double bus(Histogram& single) override {
-        const std::uint64_t start = now_ns();
         for (std::uint64_t i = 0; i < setup_.events; ++i) {
             const std::uint64_t before = ticks();
             if (pair_.is_first()) {
                 send();
                 receive();
-                single.add(static_cast<std::uint64_t>(static_cast<double>(ticks() - before) *
-                                                      ns_per_tick_ / 2));
+                single.add(one_way(before));
             } else {
                 receive();
                 send();
             }
         }
-        ns_per_tick_ = ticker_.ns_per_tick();
-        return one_way(start);
+        return static_cast<double>(single.percentile(0.5));
     }
 
   private:
@@ -101,8 +100,8 @@ class Latency : public Player {
         return bus_.subscribe(setup_.topic + "." + name,
                               {.start = shmbus::Start::all(), .spin = spin ? 10s : 0s});
     }
-    double one_way(std::uint64_t start) const {
-        return static_cast<double>(now_ns() - start) / static_cast<double>(2 * setup_.events);
+    [[nodiscard]] std::uint64_t one_way(std::uint64_t start) const noexcept {
+        return static_cast<std::uint64_t>(static_cast<double>(ticks() - start) * ns_per_tick_ / 2);
     }
     void send() {
         std::memset(payload_.data(), static_cast<int>(++sent_), payload_.size());
@@ -123,8 +122,7 @@ class Latency : public Player {
     std::vector<std::byte> payload_;
     shmbus::Publisher out_;
     shmbus::Subscription in_;
-    Ticker ticker_;
-    double ns_per_tick_ = 0;
+    double ns_per_tick_ = calibrate();
     std::uint64_t round_ = 0;
     std::uint64_t sent_ = 0;
     volatile std::uint64_t sum_ = 0; // so that reading is not optimised away

@@ -18,7 +18,8 @@ namespace shmbus::tools::bench {
 class Player {
   public:
     virtual ~Player() = default;
-    /// One slice; returns ns for each event. Single durations, in ns, go into `single`.
+    /// One slice; returns ns for each event: the median of a latency, the mean of a throughput.
+    /// Single durations, in ns, go into `single`.
     virtual double raw() = 0;
     virtual double bus(Histogram& single) = 0;
 };
@@ -26,10 +27,10 @@ class Player {
 struct Result {
     std::string name;
     std::size_t bytes = 0;
-    Histogram single;                  // empty for throughput
-    std::vector<double> raw_ns;        // for each event; undisturbed slices only
-    std::vector<double> bus_ns;        // likewise
-    std::vector<double> ratios;        // of latencies, or of rates
+    Histogram single;           // empty for throughput
+    std::vector<double> raw_ns; // for each event; undisturbed slices only
+    std::vector<double> bus_ns; // likewise
+    std::vector<double> ratios; // of latencies, or of rates
     std::size_t disturbed = 0;
     bool is_rate = false; // ratio is bus to raw in events a second
 };

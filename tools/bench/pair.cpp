@@ -29,7 +29,8 @@ void pin(std::size_t core) {
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET(core, &set);
-    if (::sched_setaffinity(0, sizeof set, &set) != 0) throw std::runtime_error("cannot pin to a core");
+    if (::sched_setaffinity(0, sizeof set, &set) != 0)
+        throw std::runtime_error("cannot pin to a core");
 }
 
 } // namespace
@@ -60,8 +61,8 @@ void Pair::meet() {
     const auto& other = arrivals_[is_first() ? 1 : 0].value;
     for (std::uint64_t spins = 1; other.load(std::memory_order_acquire) < meetings_; ++spins) {
         if (spins % (1U << 24U) != 0) continue;
-        const bool gone = is_first() ? ::waitpid(child_, nullptr, WNOHANG) != 0
-                                     : ::getppid() != parent_;
+        const bool gone =
+            is_first() ? ::waitpid(child_, nullptr, WNOHANG) != 0 : ::getppid() != parent_;
         if (gone) std::_Exit(1);
     }
 }

@@ -16,7 +16,7 @@ struct Interval {
 };
 Interval interval_of_median(std::vector<double> values);
 
-/// Durations in buckets 1/16 of their size wide.
+/// Durations in buckets 1/128 of their size wide or less.
 class Histogram {
   public:
     void add(std::uint64_t ns) noexcept;
@@ -25,7 +25,7 @@ class Histogram {
     [[nodiscard]] std::uint64_t percentile(double share) const noexcept;
 
   private:
-    static constexpr unsigned sub_bits = 5;
+    static constexpr unsigned sub_bits = 8;
     std::array<std::uint64_t, 64 << sub_bits> buckets_{};
     std::uint64_t count_ = 0;
 };

@@ -22,16 +22,13 @@ inline std::uint64_t ticks() noexcept {
 #endif
 }
 
-/// Calibrates itself between construction and the first question.
-class Ticker {
-  public:
-    [[nodiscard]] double ns_per_tick() const noexcept {
-        return static_cast<double>(now_ns() - ns_) / static_cast<double>(ticks() - ticks_);
+/// How long a tick takes; looks for a hundredth of a second.
+inline double calibrate() noexcept {
+    const std::uint64_t from_ns = now_ns();
+    const std::uint64_t from_ticks = ticks();
+    while (now_ns() - from_ns < 10'000'000) {
     }
-
-  private:
-    std::uint64_t ns_ = now_ns();
-    std::uint64_t ticks_ = ticks();
-};
+    return static_cast<double>(now_ns() - from_ns) / static_cast<double>(ticks() - from_ticks);
+}
 
 } // namespace shmbus::tools::bench

@@ -48,7 +48,8 @@ class SHMBUS_API Bus {
     /// @throws Error: no_such_topic, permission, limit
     [[nodiscard]] Publisher publisher(std::string_view topic, const PublisherOptions& options = {});
     /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes)
-    [[nodiscard]] Subscription subscribe(std::string_view topic, const SubscribeOptions& options = {});
+    [[nodiscard]] Subscription subscribe(std::string_view topic,
+                                         const SubscribeOptions& options = {});
 
     /// Makes a topic in memory. @throws Error: topic_exists, bad_argument, permission, limit
     void create_topic(std::string_view name, const TopicOptions& options = {});

@@ -39,7 +39,8 @@ class Deadline {
     // Implicit on purpose: receive(100ms) reads as what it does.
     template <class Rep, class Period>
     Deadline(std::chrono::duration<Rep, Period> from_now)
-        : when_(std::chrono::duration<double>(from_now) > std::chrono::duration<double>(1e9) // 31 years
+        : when_(std::chrono::duration<double>(from_now) >
+                        std::chrono::duration<double>(1e9) // 31 years
                     ? Clock::time_point::max()
                     : from(std::chrono::duration_cast<std::chrono::nanoseconds>(from_now))) {}
     Deadline(Clock::time_point when) noexcept : when_(when) {}
@@ -125,9 +126,10 @@ enum class PublishOutcome : std::uint8_t {
     closed = 4,    ///< the topic takes no events: drained, removed, or its daemon stopped
     too_large = 5, ///< payload beyond max_event, or attributes that fit nowhere
     bad_attributes = 6, ///< a key, header or cause beyond its documented limits
-    revoked = 7,   ///< a loan's publish was taken for dead, and its memory has been reused
-    interrupted = 8, ///< interrupt() was called, or a handler without SA_RESTART ran, in a wait for room
-    damaged = 9,   ///< the ring is not what it should be; nothing was published
+    revoked = 7,        ///< a loan's publish was taken for dead, and its memory has been reused
+    interrupted =
+        8, ///< interrupt() was called, or a handler without SA_RESTART ran, in a wait for room
+    damaged = 9, ///< the ring is not what it should be; nothing was published
 };
 
 [[nodiscard]] SHMBUS_API const char* name_of(PublishOutcome outcome) noexcept;
@@ -194,8 +196,9 @@ struct TopicOptions {
     std::uint32_t capacity = 16'384;     ///< slots; a power of two, 2 to 2^24
     std::uint32_t slot_bytes = 256;      ///< with 64 of header; a power of two, 128 to 65,536
     std::uint64_t max_event = 1U << 20U; ///< largest payload in bytes; 1 to 1 GiB
-    std::uint64_t pool_bytes = 64U << 20U; ///< for payloads too large for a slot; 0 to 64 GiB, sparse
-    std::uint32_t evict_after_ms = 10'000; ///< how long one subscriber may hold up a full topic
+    std::uint64_t pool_bytes = 64U
+                               << 20U; ///< for payloads too large for a slot; 0 to 64 GiB, sparse
+    std::uint32_t evict_after_ms = 10'000;  ///< how long one subscriber may hold up a full topic
     std::uint32_t hold_timeout_ms = 10'000; ///< how long a held payload is safe from reuse
     bool operator==(const TopicOptions&) const = default;
 };
@@ -204,9 +207,9 @@ struct TopicOptions {
 struct PeerInfo {
     std::uint32_t pid = 0; ///< as the daemon sees it
     std::uint32_t uid = 0;
-    std::string command;    ///< name of its program, at most 15 bytes; for people, not for decisions
-    Sequence cursor = 0;    ///< subscribers: the last acknowledged sequence
-    bool lossy = false;     ///< subscribers: publishers do not wait for it
+    std::string command; ///< name of its program, at most 15 bytes; for people, not for decisions
+    Sequence cursor = 0; ///< subscribers: the last acknowledged sequence
+    bool lossy = false;  ///< subscribers: publishers do not wait for it
 };
 
 /// What the daemon knows of a topic.
@@ -220,7 +223,7 @@ struct TopicInfo {
     std::uint32_t subscriber_count = 0;
     std::vector<PeerInfo> publishers;  ///< filled by Bus::topic(), empty in a list
     std::vector<PeerInfo> subscribers; ///< likewise
-    std::uint64_t memory_bytes = 0; ///< of the shared objects; the pool's part is sparse
+    std::uint64_t memory_bytes = 0;    ///< of the shared objects; the pool's part is sparse
     std::uint32_t creator_uid = 0;
     bool draining = false; ///< refuses new events
 };

@@ -1,0 +1,233 @@
+// Whom publishers wait for no more, when, and how it comes back.
+#include "ring/gate.hpp"
+
+#include "support/stopped.hpp"
+#include "support/subscriber.hpp"
+
+namespace shmbus::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// With another patience than a minute.
+layout::RingParameters evicting(std::uint32_t after_ms) {
+    auto p = parameters();
+    p.evict_after_ms = after_ms;
+    return p;
+}
+
+/// Lets time pass for the clock that publishers keep together.
+void age(const TestRing& ring, std::uint64_t ms) {
+    auto& since = ring.topic.ring.header().watched_since;
+    since.store_release(since.load_acquire() - ms * 1'000'000);
+}
+
+TEST(Eviction, EvictsASubscriberThatStandsStillForLongEnough) {
+    const TestRing ring(parameters()); // a minute
+    Pub pub(ring, 0);
+    const Sub sub(ring, 0);
+    pub.publish_many(8);
+    ring::Gate gate(ring.topic, 0);
+    EXPECT_FALSE(gate.evict_if_stalled(1)) << "the first look starts the clock";
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    age(ring, 59'000);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    age(ring, 1'000);
+    EXPECT_TRUE(gate.evict_if_stalled(1));
+    EXPECT_EQ(ring.topic.ring.lossy_mark(0).load_acquire(),
+              layout::attach_word(1000, layout::ReaderMode::gate));
+    EXPECT_TRUE(gate.is_past(8));
+    EXPECT_FALSE(gate.evict_if_stalled(1)) << "once";
+}
+
+TEST(Eviction, StartsTheClockAgainWhenTheCursorMoved) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    pub.publish_many(8);
+    ring::Gate gate(ring.topic, 0);
+    EXPECT_FALSE(gate.evict_if_stalled(3));
+    age(ring, 100'000);
+    (void)sub.next();
+    EXPECT_FALSE(gate.evict_if_stalled(3));
+    EXPECT_FALSE(gate.evict_if_stalled(3));
+    age(ring, 100'000);
+    EXPECT_TRUE(gate.evict_if_stalled(3));
+}
+
+TEST(Eviction, StartsTheClockAgainWhenNobodyWasInNeedForLong) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    const Sub sub(ring, 0);
+    pub.publish_many(8);
+    ring::Gate gate(ring.topic, 0);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    auto& header = ring.topic.ring.header();
+    age(ring, 200'000);
+    header.watched_last.store_release(header.watched_last.load_acquire() - 190'000'000'000);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+}
+
+TEST(Eviction, DoesNotEvictWhoHoldsUpNothing) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    pub.publish_many(8);
+    (void)sub.drain();
+    ring::Gate gate(ring.topic, 0);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(gate.evict_if_stalled(8));
+        age(ring, 100'000);
+    }
+}
+
+TEST(Eviction, EvictsAllWhoStandAtTheSamePlaceAndNobodyElse) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    const Sub first(ring, 0);
+    const Sub second(ring, 5, {.token = 5000});
+    Sub moving(ring, 7);
+    pub.publish_many(8);
+    (void)moving.next();
+    ring::Gate gate(ring.topic, 0);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    age(ring, 60'000);
+    EXPECT_TRUE(gate.evict_if_stalled(1));
+    EXPECT_NE(ring.topic.ring.lossy_mark(0).load_acquire(), 0U);
+    EXPECT_NE(ring.topic.ring.lossy_mark(5).load_acquire(), 0U);
+    EXPECT_EQ(ring.topic.ring.lossy_mark(7).load_acquire(), 0U);
+    EXPECT_TRUE(gate.is_past(1));
+    EXPECT_FALSE(gate.is_past(2));
+}
+
+/// Subscribers that wait at a stopped publisher's claim are not to blame: the claim is revoked.
+TEST(Eviction, RevokesTheClaimThatSubscribersWaitAtInsteadOfEvictingThem) {
+    const TestRing ring(parameters());
+    const Pub stopped(ring, 1);
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    stop(ring, stopped, Step::content);
+    pub.publish_many(7);
+    EXPECT_EQ(sub.next(), "");
+    (void)sub.reader.arm();
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::timed_out);
+    EXPECT_TRUE(ring.is(1, SlotState::claimed, 1));
+    age(ring, 60'000);
+    (void)pub.publish("no");
+    EXPECT_TRUE(ring.is(1, SlotState::quarantined, 1));
+    EXPECT_FALSE(ring.topic.event_bell().somebody_sleeps()) << "it was woken";
+    EXPECT_EQ(ring.topic.ring.lossy_mark(0).load_acquire(), 0U);
+    EXPECT_EQ(sub.drain().front(), "1-1 aborted");
+    EXPECT_EQ(pub.publish("yes"), published(10));
+}
+
+/// The clock of a subscriber that left must not count against the next one in its entry.
+TEST(Eviction, ANewSubscriberHasAClockOfItsOwn) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Pub pub(ring, 0);
+    const Sub sub(ring, 0);
+    pub.publish_many(8);
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::full);
+    age(ring, 120'000);
+    ring::reap_reader(ring.topic, 0);
+    Sub next(ring, 0, {.token = 2000}); // with the same cursor
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::full);
+    EXPECT_EQ(next.next(), "1 filler");
+}
+
+/// The very first gate of a new ring is reader 0 at cursor 0: that is no reason either.
+TEST(Eviction, TheFirstSubscriberOfANewRingIsNotEvictedAtOnce) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    pub.publish_many(8);
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::full);
+    EXPECT_EQ(sub.next(), "1 filler");
+}
+
+/// A publisher waits for a chunk that another publisher has: no subscriber is to blame.
+TEST(Eviction, AWaitForAChunkDoesNotEvictWhoHasReadEverything) {
+    const TestRing ring(evicting(1));
+    Pub pub(ring, 0);
+    Pub hoarder(ring, 1);
+    Sub sub(ring, 0);
+    (void)pub.publish("a");
+    (void)sub.drain();
+    while (hoarder.fill_chunk({"mine"}) != layout::no_chunk) {
+    }
+    std::uint32_t chunk = 0;
+    EXPECT_EQ(pub.writer.take_chunk(1, 120ms, chunk), PublishOutcome::pool_full);
+    EXPECT_EQ(ring.topic.ring.lossy_mark(0).load_acquire(), 0U);
+}
+
+class Patience : public testing::TestWithParam<std::uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Eviction, Patience, testing::Values(1, 20, 200)); // milliseconds
+
+TEST_P(Patience, APublisherThatWaitsEvictsAndGoesOnWithoutAnybodyRinging) {
+    const TestRing ring(evicting(GetParam()));
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    pub.publish_many(8);
+    EXPECT_EQ(pub.publish("yes", 10s), published(9));
+    EXPECT_EQ(sub.next(), "1-1 evicted");
+    EXPECT_EQ(sub.next(), "2 filler");
+}
+
+TEST(Eviction, RejectEvictsTooAlsoWhenItIsShortOfChunks) {
+    for (const bool in_chunk : {false, true}) {
+        const TestRing ring(parameters(FullPolicy::reject));
+        Pub pub(ring, 0);
+        const Sub sub(ring, 0);
+        const auto publish = [&] {
+            return (in_chunk ? pub.publish_in_chunk("x") : pub.publish("x")).outcome;
+        };
+        while (publish() == PublishOutcome::published) {
+        }
+        age(ring, 60'000);
+        EXPECT_EQ(publish(), PublishOutcome::published);
+    }
+}
+
+/// Publishes up to what is full, and then once more.
+void fill_and_evict(const TestRing& ring, Pub& pub) {
+    while (pub.publish("filler").outcome == PublishOutcome::published) {
+    }
+    age(ring, 60'000);
+    EXPECT_EQ(pub.publish("evicts").outcome, PublishOutcome::published);
+}
+
+TEST(Eviction, AnEvictedSubscriberLearnsItOnceAndIsWaitedForAgain) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    fill_and_evict(ring, pub);
+    for (int i = 0; i < 11; ++i) (void)pub.publish("more");
+    ASSERT_EQ(ring.tail(), 21U);
+    EXPECT_EQ(sub.next(), "1-12 evicted");
+    EXPECT_EQ(ring.topic.readers.entry(0).attach.load_acquire(),
+              layout::attach_word(1001, layout::ReaderMode::gate));
+    const Sequence relied_on = ring.topic.ring.publisher(0).gate.load_acquire();
+    EXPECT_EQ(sub.reader.cursor(), relied_on) << "publishers wait from there on";
+    while (pub.publish("more").outcome == PublishOutcome::published) {
+    }
+    EXPECT_EQ(ring.tail(), relied_on + 9);
+    EXPECT_EQ(sub.drain().back(), std::to_string(relied_on + 8) + " more");
+    EXPECT_EQ(pub.publish("yes").outcome, PublishOutcome::published);
+}
+
+TEST(Eviction, AnEvictedSubscriberThatLostNothingIsSimplyBack) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    pub.publish_many(8);
+    ring::Gate gate(ring.topic, 0);
+    (void)gate.evict_if_stalled(1);
+    age(ring, 60'000);
+    ASSERT_TRUE(gate.evict_if_stalled(1));
+    EXPECT_EQ(sub.drain().size(), 8U);
+    pub.publish_many(9);
+    EXPECT_EQ(ring.tail(), 17U) << "publishers wait for it again";
+}
+} // namespace
+} // namespace shmbus::test

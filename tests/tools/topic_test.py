@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""shmbus topic create, ls, info, rm and drain."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import harness  # noqa: E402
+
+INFO = {"topic", "uuid", "retention", "full", "capacity", "slot", "max_event", "pool",
+        "evict_after_ms", "hold_timeout_ms", "first", "head", "draining", "memory_bytes",
+        "creator_uid", "publisher_count", "subscriber_count"}
+
+
+class CreateTest(harness.BusTest):
+    def options_of(self, name):
+        info = self.info(name)
+        return {key: info[key] for key in ("full", "capacity", "slot", "max_event", "pool",
+                                           "evict_after_ms", "hold_timeout_ms")}
+
+    def test_memory_is_said(self):
+        """Without --retention the topic is in memory, and stderr says so; stdout stays clean."""
+        done = self.run_ok("topic", "create", "said")
+        self.assertIn("in memory only", done.err)
+        self.assertEqual(done.out, b"")
+        done = self.run_ok("topic", "create", "meant", "--retention", "memory")
+        self.assertEqual((done.out, done.err), (b"", ""))
+        done = self.run_ok("topic", "create", "json", "--retention", "memory", "--json")
+        self.assertEqual(done.json, {"topic": "json", "created": True})
+
+    def test_no_disk(self):
+        """What needs a topic on disk exits 2 and says why; no topic is made."""
+        for pattern, *options in [
+            ("--retention: this version keeps topics in memory only", "--retention", "disk"),
+            ("--retention: 'dusk' is neither disk nor memory", "--retention", "dusk"),
+            ("--sync: only topics on disk", "--sync", "group"),
+            ("--keep-bytes: only topics on disk", "--keep-bytes", "1G"),
+            ("--keep-age: only topics on disk", "--keep-age", "1h"),
+            ("--keep-events: only topics on disk", "--keep-events", "5"),
+            ("--hold: only topics on disk", "--hold"),
+            ("--schema: this version knows no schemas", "--schema", "a.capnp:B"),
+        ]:
+            self.run_failing(2, pattern, "topic", "create", "disk", *options)
+        self.run_failing(5, "", "topic", "info", "disk")
+
+    def test_options(self):
+        """Every option arrives; the defaults are the documented ones."""
+        self.run_ok("topic", "create", "defaults")
+        self.assertEqual(self.options_of("defaults"), {
+            "full": "block", "capacity": 16384, "slot": 256, "max_event": 1 << 20,
+            "pool": 64 << 20, "evict_after_ms": 10000, "hold_timeout_ms": 10000})
+        self.run_ok("topic", "create", "chosen", "--full", "reject", "--capacity", "64", "--slot",
+                    "1K", "--max-event", "2M", "--pool", "16M", "--evict-after", "1500ms",
+                    "--hold-timeout", "1m")
+        self.assertEqual(self.options_of("chosen"), {
+            "full": "reject", "capacity": 64, "slot": 1024, "max_event": 2 << 20,
+            "pool": 16 << 20, "evict_after_ms": 1500, "hold_timeout_ms": 60000})
+
+    def test_profile_fast(self):
+        """--profile fast: drop-oldest and small slots, unless told otherwise."""
+        done = self.run_ok("topic", "create", "fast", "--profile", "fast")
+        self.assertEqual(done.err, "", "fast means memory")
+        options = self.options_of("fast")
+        self.assertEqual((options["full"], options["slot"]), ("drop-oldest", 128))
+        self.run_ok("topic", "create", "faster", "--profile", "fast", "--full", "block")
+        self.assertEqual(self.options_of("faster")["full"], "block")
+        self.run_failing(2, "there is one profile, fast", "topic", "create", "x", "--profile", "slow")
+
+    def test_wrong_options(self):
+        """Values that cannot be: exit 2, naming the option or what it should be."""
+        for pattern, *options in [
+            ("--full: 'maybe' is none of block, reject and drop-oldest", "--full", "maybe"),
+            ("--capacity: 'many' is not a size", "--capacity", "many"),
+            ("--capacity: '-1' is not a size", "--capacity=-1"),
+            ("--capacity: '8G' is too large", "--capacity", "8G"),
+            ("--evict-after: '5' is not a duration", "--evict-after", "5"),
+            ("--evict-after: '100d' is too long", "--evict-after", "100d"),
+            ("power of two", "--capacity", "3"),
+            ("power of two", "--capacity", "1"),
+            ("power of two", "--slot", "100"),
+            ("slot", "--slot", "64"),
+            ("largest event must be", "--max-event", "0"),
+            ("largest event must be", "--max-event", "2G"),
+            ("pool", "--pool", "1T"),
+        ]:
+            self.run_failing(2, pattern, "topic", "create", "wrong", *options)
+        self.run_failing(5, "", "topic", "info", "wrong")
+
+    def test_too_much_memory(self):
+        """A ring beyond the user's limit: exit 6, naming the limit."""
+        self.run_failing(6, "of the 1024 MiB a user may have", "topic", "create", "huge", "--capacity", "16M", "--slot",
+                         "64K")
+
+    def test_exists(self):
+        """A second creation exits 6; --if-missing is fine with the same options only."""
+        self.run_ok("topic", "create", "twice", "--capacity", "64")
+        self.run_failing(6, "exists", "topic", "create", "twice", "--capacity", "64")
+        done = self.run_ok("topic", "create", "twice", "--capacity", "64", "--if-missing", "--json")
+        self.assertEqual(done.json, {"topic": "twice", "created": False})
+        self.assertEqual(done.err, "")
+        done = self.run_ok("topic", "create", "once", "--if-missing", "--json")
+        self.assertEqual(done.json, {"topic": "once", "created": True})
+        self.run_failing(6, "capacity.*64.*128", "topic", "create", "twice", "--capacity", "128",
+                         "--if-missing")
+
+
+class ListTest(harness.BusTest):
+    def test_ls(self):
+        """ls: a note when there is nothing; else a table, or a JSON array, in order of names."""
+        done = self.run_ok("topic", "ls")
+        self.assertEqual(done.out, b"")
+        self.assertIn("no topics yet", done.err)
+        self.assertEqual(self.run_ok("topic", "ls", "--json").json, [])
+        self.run_ok("topic", "create", "b", "--full", "drop-oldest")
+        self.run_ok("topic", "create", "a")
+        self.run_ok("pub", "a", "x")
+        lines = self.run_ok("topic", "ls").out.decode().splitlines()
+        self.assertEqual([line.split()[:2] for line in lines],
+                         [["TOPIC", "FULL"], ["a", "block"], ["b", "drop-oldest"]])
+        topics = self.run_ok("topic", "ls", "--json").json
+        self.assertEqual([(t["topic"], t["head"]) for t in topics], [("a", 1), ("b", 0)])
+        self.assertEqual(set(topics[0]), INFO)
+
+
+class InfoTest(harness.BusTest):
+    def test_info(self):
+        """info: every field, and who publishes and subscribes."""
+        topic = self.topic()
+        info = self.info(topic)
+        self.assertEqual(set(info), INFO | {"publishers", "subscribers"})
+        self.assertEqual((info["first"], info["head"], info["retention"]), (1, 0, "memory"))
+        self.assertRegex(info["uuid"], r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+        sub = self.start_sub(topic, "--from", "all", "--lossy")
+        pub = self.start("pub", topic, "--lines", stdin=self.never_ending())
+        harness.wait_until("the publisher", lambda: self.info(topic)["publisher_count"] == 1)
+        info = self.info(topic)
+        self.assertEqual(info["publishers"][0]["pid"], pub.pid)
+        self.assertEqual(set(info["publishers"][0]), {"pid", "uid", "command"})
+        self.assertEqual(set(info["subscribers"][0]),
+                         {"pid", "uid", "command", "cursor", "lag", "lossy"})
+        text = self.run_ok("topic", "info", topic).out.decode()
+        self.assertRegex(text, rf"PUBLISHER +UID +COMMAND\n +{pub.pid} +\d+ +shmbus\n")
+        self.assertRegex(text, rf"GATES +COMMAND\n +{sub.pid} +\d+ +0 +0 +no +shmbus\n")
+
+    def never_ending(self):
+        read, write = os.pipe()
+        self.addCleanup(os.close, write)
+        self.addCleanup(os.close, read)
+        return read
+
+
+class RemoveTest(harness.BusTest):
+    def test_rm(self):
+        """rm: the topic is gone, and one of the same name is another."""
+        topic = self.topic()
+        uuid = self.info(topic)["uuid"]
+        self.assertEqual(self.run_ok("topic", "rm", topic, "--json").json,
+                         {"topic": topic, "removed": True})
+        self.run_failing(5, "there is no topic", "topic", "rm", topic)
+        self.run_ok("topic", "create", topic)
+        self.assertNotEqual(self.info(topic)["uuid"], uuid)
+
+    def test_rm_in_use(self):
+        """In use: exit 6, naming who; with --force a subscriber gets the rest, then ends with 5."""
+        topic = self.topic()
+        self.run_ok("pub", topic, "last words")
+        sub = self.start_sub(topic, "--from", "all")
+        self.wait_for_output(sub, b"last words\n")
+        self.run_failing(6, str(sub.pid), "topic", "rm", topic)
+        self.run_ok("topic", "rm", topic, "--force")
+        done = sub.wait()
+        self.assertEqual(done.code, 5)
+        self.assertIn(f"topic '{topic}' was removed", done.err)
+
+    def test_rm_ends_a_counting_sub(self):
+        """Fewer events than --count is 3, whatever the reason."""
+        topic = self.topic()
+        sub = self.start_sub(topic, "--from", "all", "--count", "5")
+        self.run_ok("topic", "rm", topic, "--force")
+        done = sub.wait()
+        self.assertEqual(done.code, 3)
+        self.assertIn("was removed; 0 of 5 events", done.err)
+
+
+class DrainTest(harness.BusTest):
+    def test_drain_and_undo(self):
+        """A drained topic takes no events, exit 6 with the remedy, until --undo."""
+        topic = self.topic()
+        self.assertEqual(self.run_ok("topic", "drain", topic, "--json").json,
+                         {"topic": topic, "drained": True})
+        self.assertTrue(self.info(topic)["draining"])
+        self.assertIn(b"draining", self.run_ok("topic", "ls").out)
+        self.run_failing(6, f"is draining.*topic drain {topic} --undo", "pub", topic, "x")
+        self.assertEqual(self.run_ok("topic", "drain", topic, "--undo", "--json").json,
+                         {"topic": topic, "drained": False})
+        self.run_ok("pub", topic, "x")
+
+    def test_drain_waits(self):
+        """It waits for who has not acknowledged: says for whom after a second, exit 3 at the end."""
+        topic = self.topic()
+        self.run_ok("pub", topic, "--lines", stdin=b"1\n2\n")
+        sub = self.start_sub(topic, "--from", "all", "--no-ack")
+        self.wait_for_output(sub, b"2\n")
+        done = self.run_failing(3, f"waiting for pid {sub.pid} .*2 events", "topic", "drain", topic,
+                                "--timeout", "1200ms", "--json")
+        self.assertEqual(done.json, {"topic": topic, "drained": False})
+        self.assertEqual(done.err.count("waiting for"), 2)
+        drain = self.start("topic", "drain", topic)
+        self.wait_for_note(drain, f"waiting for pid {sub.pid}")
+        sub.process.kill()
+        self.assertEqual(drain.wait().code, 0)
+
+    def test_drain_interrupted(self):
+        """Ctrl-C ends the waiting with 130."""
+        topic = self.topic()
+        self.run_ok("pub", topic, "1")
+        sub = self.start_sub(topic, "--from", "all", "--no-ack")
+        self.wait_for_output(sub, b"1\n")
+        drain = self.start("topic", "drain", topic)
+        self.wait_for_note(drain, "waiting for")
+        drain.send(signal.SIGINT)
+        self.assertEqual(drain.wait().code, 130)
+
+    def test_timeout_and_undo_exclude_each_other(self):
+        """--undo waits for nothing."""
+        self.run_failing(2, "excludes", "topic", "drain", "t", "--undo", "--timeout", "1s")
+
+
+if __name__ == "__main__":
+    harness.main()
