@@ -110,6 +110,7 @@ class Spawn {
         std::string dash_c = "-c";
         char* const arguments[] = {sh.data(), dash_c.data(), command.data(), nullptr};
         std::vector<char*> variables;
+        variables.reserve(environment.size() + 1);
         for (std::string& variable : environment) variables.push_back(variable.data());
         variables.push_back(nullptr);
         pid_t pid = -1;

@@ -13,7 +13,7 @@ namespace shmbus::tools {
 
 namespace {
 
-constexpr std::size_t block = 256 * 1024;
+constexpr std::size_t block = 262'144;
 constexpr std::size_t length_bytes = 4;
 
 std::uint32_t little_endian(std::string_view bytes) noexcept {

@@ -13,6 +13,8 @@ namespace shmbus::tools {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 std::atomic<bool> signalled = false;
 std::atomic<OnInterrupt*> registered = nullptr;
 int signal_fd = -1;
@@ -76,8 +78,8 @@ void sleep_until(std::chrono::steady_clock::time_point when) {
     pollfd fds[] = {{.fd = signal_fd, .events = POLLIN, .revents = 0}};
     while (true) {
         if (interrupted()) throw Interrupted();
-        const auto left = when - std::chrono::steady_clock::now();
-        if (left <= left.zero()) return;
+        const auto left = when - Clock::now();
+        if (left <= Clock::duration::zero()) return;
         const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
         const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
         ::ppoll(fds, 1, &timeout, nullptr);

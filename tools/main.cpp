@@ -11,23 +11,6 @@
 
 namespace shmbus::tools {
 
-std::string Context::self() const {
-    if (!bus.socket.empty()) return "shmbus --socket " + bus.socket;
-    if (bus.scope == BusOptions::Scope::user) return "shmbus --user";
-    if (bus.scope == BusOptions::Scope::system) return "shmbus --system";
-    return "shmbus";
-}
-
-void add_unavailable_option(CLI::App& app, const std::string& name, const std::string& reason) {
-    app.add_option_function<std::string>(
-           name, [=](const std::string&) { throw CLI::ValidationError(name, reason); })
-        ->group("");
-}
-
-void add_unavailable_flag(CLI::App& app, const std::string& name, const std::string& reason) {
-    app.add_flag_callback(name, [=] { throw CLI::ValidationError(name, reason); })->group("");
-}
-
 namespace {
 
 constexpr auto examples = R"(Examples:
@@ -65,7 +48,7 @@ const CLI::App* parsed_verb(const CLI::App& root) {
 
 std::string full_name(const CLI::App* app) {
     std::string name = app->get_name();
-    while ((app = app->get_parent()) != nullptr) name = app->get_name() + ' ' + name;
+    while ((app = app->get_parent()) != nullptr) name.insert(0, app->get_name() + ' ');
     return name;
 }
 

@@ -95,6 +95,7 @@ class Publishing {
     [[nodiscard]] Attributes attributes() const;
     void publish(std::string_view payload);
     PublishResult wait_for_room(std::string_view payload);
+    [[nodiscard]] bool topic_blocks();
     PublishResult publish_until(std::string_view payload, Deadline deadline);
     [[nodiscard]] std::string who_holds_it_up();
     [[noreturn]] void explain(PublishOutcome outcome, std::string_view payload);
@@ -104,6 +105,7 @@ class Publishing {
     const Context& context_;
     const PubArguments& arguments_;
     std::vector<Header> headers_;
+    std::optional<FullPolicy> policy_;
     Bus bus_;
     Publisher publisher_;
 };
@@ -153,25 +155,32 @@ void Publishing::run(Tally& tally) {
     }
 }
 
-// Publishes at once where there is room; else waits, and after a second says for what.
+// Publishes at once where there is room; else waits, and after a second says for what. An exhausted
+// pool and a full ring are the same to who waits: only the timeout ends it.
 PublishResult Publishing::wait_for_room(std::string_view payload) {
     PublishResult result = publish_until(payload, Deadline::now());
-    const bool may_wait =
-        result.outcome == PublishOutcome::timed_out || result.outcome == PublishOutcome::pool_full;
-    if (!may_wait) return result;
+    const auto waits = [&] {
+        return result.outcome == PublishOutcome::timed_out ||
+               (result.outcome == PublishOutcome::pool_full && topic_blocks());
+    };
+    if (!waits()) return result;
     const Deadline deadline =
         arguments_.timeout ? Deadline(*arguments_.timeout) : Deadline::never();
     const Deadline soon(1s);
     result = publish_until(payload, soon.when() < deadline.when() ? soon : deadline);
-    // On a topic that does not block, an exhausted pool does not wait for the deadline.
-    const bool goes_on = result.outcome == PublishOutcome::timed_out ||
-                         (result.outcome == PublishOutcome::pool_full && soon.passed());
-    if (!goes_on || deadline.passed()) return result;
-    note(fmt::format("topic '{}': waiting for room for an event of {}{}", arguments_.topic,
-                     counted(payload.size(), "byte"), who_holds_it_up()));
-    result = publish_until(payload, deadline);
-    if (!result) result.outcome = PublishOutcome::timed_out; // for slot or chunk alike
+    if (waits() && !deadline.passed()) {
+        note(fmt::format("topic '{}': waiting for room for an event of {}{}", arguments_.topic,
+                         counted(payload.size(), "byte"), who_holds_it_up()));
+        result = publish_until(payload, deadline);
+    }
+    if (waits()) result.outcome = PublishOutcome::timed_out;
     return result;
+}
+
+// The policy never changes, so it is asked for once, when it first matters.
+bool Publishing::topic_blocks() {
+    if (!policy_) policy_ = bus_.topic(arguments_.topic).options.full;
+    return *policy_ == FullPolicy::block;
 }
 
 // A signal that is not for us (a window that changed its size) does not end the wait.

@@ -14,7 +14,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // A batch ends here, so that publishers of a full topic get room while events keep coming.
-constexpr std::size_t batch_bytes = 64 * 1024;
+constexpr std::size_t batch_bytes = 65'536;
 constexpr unsigned batch_events = 1024;
 
 struct All {
@@ -91,9 +91,6 @@ Received Stream::receive(Follower& follower) {
 
 // Ends the stream if there is a reason to, by throwing it.
 void Stream::consider(const Follower& follower, Nothing nothing) {
-    const auto code_without = [this](ExitCode code) {
-        return options_.count ? ExitCode::timed_out : code; // fewer events than --count
-    };
     if (nothing == Nothing::timed_out && end_of_silence().passed())
         throw Failure(
             ExitCode::timed_out,
@@ -102,7 +99,9 @@ void Stream::consider(const Follower& follower, Nothing nothing) {
     try {
         explain_closed_(follower.subscription.topic());
     } catch (const Failure& failure) {
-        throw Failure(code_without(failure.code()), failure.what() + progress());
+        // Fewer events than --count have a code of their own.
+        throw Failure(options_.count ? ExitCode::timed_out : failure.code(),
+                      failure.what() + progress());
     }
 }
 
@@ -148,22 +147,23 @@ void Stream::print_gap(std::string_view topic, const Gap& gap) {
 }
 
 void Stream::settle(Follower& follower) {
-    flush();
+    if (!flush()) return;
     if (options_.acknowledge && follower.settled != 0)
         follower.subscription.acknowledge(follower.settled);
     follower.unsettled_events = 0;
     follower.batch_is_full = false;
 }
 
-void Stream::flush() {
+// false if a write has failed, in whichever thread: what else is in the buffer is not written then.
+bool Stream::flush() {
     const std::lock_guard lock(output_mutex_);
-    // Once a write has failed, what else is in the buffer must not look written to anybody.
-    if (output_failed_) throw OutputClosed();
-    if (buffer_.empty()) return;
+    if (output_failed_) return false;
+    if (buffer_.empty()) return true;
     output_failed_ = true;
     write_out(buffer_);
     output_failed_ = false;
     buffer_.clear();
+    return true;
 }
 
 Deadline Stream::end_of_silence() const {

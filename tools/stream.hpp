@@ -52,7 +52,7 @@ class Stream {
     bool print(std::string_view topic, Event& event);
     void print_gap(std::string_view topic, const Gap& gap);
     void settle(Follower& follower);
-    void flush();
+    bool flush();
     [[nodiscard]] Deadline end_of_silence() const;
     [[nodiscard]] std::string progress();
     void stop(std::exception_ptr reason) noexcept;

@@ -62,10 +62,13 @@ SubscribeOptions subscribe_options(const SubArguments& arguments) {
 
 // Who says nothing about --from gets what is published from now on, and may not expect that.
 void hint_at_older_events(Bus& bus, const Subscription& subscription) {
-    const TopicInfo topic = bus.topic(subscription.topic());
-    if (topic.first >= subscription.position() || events_in_ring(topic) == 0) return;
-    note(fmt::format("topic '{}' has {} older than this; to see them: --from all", topic.name,
-                     counted(subscription.position() - topic.first, "event")));
+    try {
+        const TopicInfo topic = bus.topic(subscription.topic());
+        if (topic.first >= subscription.position() || events_in_ring(topic) == 0) return;
+        note(fmt::format("topic '{}' has {} older than this; to see them: --from all", topic.name,
+                         counted(subscription.position() - topic.first, "event")));
+    } catch (const Error&) { // the subscription stands; only the hint is lost
+    }
 }
 
 void explain_closed(Bus& bus, const std::string& topic) {

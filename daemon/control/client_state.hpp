@@ -63,8 +63,7 @@ class Counted {
         ++((*client_).*counter_);
     }
     ~Counted() {
-        if (client_)
-            --((*client_).*counter_);
+        if (client_) --((*client_).*counter_);
     }
     Counted(Counted&&) noexcept = default;
     Counted& operator=(Counted&&) = delete;

@@ -20,17 +20,14 @@ std::string shown(std::uint64_t number) { return std::to_string(number); }
 std::string named(const std::vector<Holder>& holders) {
     constexpr std::size_t most = 10;
     std::map<std::uint32_t, std::string> processes;
-    for (const auto& holder : holders)
-        processes.emplace(holder.pid, holder.command);
+    for (const auto& holder : holders) processes.emplace(holder.pid, holder.command);
     std::string text;
     std::size_t shown = 0;
     for (const auto& [pid, command] : processes) {
-        if (shown == most)
-            break;
+        if (shown == most) break;
         text += fmt::format("{}{} (pid {})", shown++ == 0 ? "" : ", ", command, pid);
     }
-    if (processes.size() > most)
-        text += fmt::format(" and {} more", processes.size() - most);
+    if (processes.size() > most) text += fmt::format(" and {} more", processes.size() - most);
     return text;
 }
 
@@ -47,8 +44,7 @@ void check_name(const std::string& name) {
 std::string difference(const TopicOptions& existing, const TopicOptions& wanted) {
     std::string text;
     const auto compare = [&](const char* option, auto has, auto asked) {
-        if (has == asked)
-            return;
+        if (has == asked) return;
         text += fmt::format("{}{} is {}, not {}", text.empty() ? "" : "; ", option, shown(has),
                             shown(asked));
     };
@@ -69,8 +65,7 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
     if (const auto problem = layout::problem_with(parameters); !problem.empty())
         throw Error(Errc::bad_argument, "topic " + name + ": " + problem);
     if (const auto found = topics_.find(name); found != topics_.end()) {
-        if (!if_missing)
-            throw Error(Errc::topic_exists, "topic " + name + " exists already");
+        if (!if_missing) throw Error(Errc::topic_exists, "topic " + name + " exists already");
         const auto differs = difference(found->second->options(), options);
         if (!differs.empty())
             throw Error(Errc::different_options,
@@ -86,17 +81,14 @@ void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
     std::size_t count = 0;
     std::uint64_t used = 0;
     const auto charge = [&](const Topic& topic) {
-        if (topic.creator() != creator)
-            return;
+        if (topic.creator() != creator) return;
         ++count;
         used += topic.memory().allocated;
     };
-    for (const auto& [name, topic] : topics_)
-        charge(*topic);
+    for (const auto& [name, topic] : topics_) charge(*topic);
     std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
     for (const auto& removed : removed_)
-        if (const auto topic = removed.lock())
-            charge(*topic);
+        if (const auto topic = removed.lock()) charge(*topic);
     if (count >= max_topics_per_user)
         throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
                                              "remove some (shmbus topic rm)",
@@ -126,8 +118,7 @@ std::shared_ptr<Topic> Registry::find(const std::string& name) const {
 
 void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
     auto holders = topic->publishers();
-    for (auto& hint : topic->subscribers())
-        holders.push_back(std::move(hint.holder));
+    for (auto& hint : topic->subscribers()) holders.push_back(std::move(hint.holder));
     if (!holders.empty() && !force)
         throw Error(Errc::busy, "topic " + topic->name() + " is in use by " + named(holders) +
                                     "; stop them, or remove it by force");
@@ -146,8 +137,7 @@ Registry::Page Registry::list(std::string_view after, std::size_t limit) const {
 }
 
 void Registry::close_all() noexcept {
-    for (const auto& [name, topic] : topics_)
-        topic->set_state(layout::RingState::closed);
+    for (const auto& [name, topic] : topics_) topic->set_state(layout::RingState::closed);
 }
 
 } // namespace shmbus::registry

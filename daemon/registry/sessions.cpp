@@ -11,10 +11,8 @@ namespace shmbus::registry {
 namespace {
 
 ring::Reaped free_entry(Topic& topic, bool publishes, std::optional<std::uint32_t> entry) noexcept {
-    if (!entry)
-        return {};
-    if (publishes)
-        return topic.free_publisher(*entry);
+    if (!entry) return {};
+    if (publishes) return topic.free_publisher(*entry);
     topic.free_subscriber(*entry);
     return {};
 }
@@ -87,20 +85,16 @@ Sessions::SubscriberGrant Sessions::lease_subscriber(SessionId session,
 
 void Sessions::release(SessionId session, LeaseId lease) noexcept {
     const auto owner = sessions_.find(session);
-    if (owner == sessions_.end())
-        return;
+    if (owner == sessions_.end()) return;
     const auto held = owner->second.held.extract(lease);
-    if (held.empty())
-        return;
+    if (held.empty()) return;
     free_entry(*held.mapped().topic, held.mapped().publishes, held.mapped().entry);
 }
 
 bool Sessions::connection_closed(SessionId session) noexcept {
     const auto found = sessions_.find(session);
-    if (found == sessions_.end())
-        return true;
-    if (!found->second.held.empty())
-        return false; // it may still be writing
+    if (found == sessions_.end()) return true;
+    if (!found->second.held.empty()) return false; // it may still be writing
     sessions_.erase(found);
     on_gone_(session);
     return true;
@@ -108,8 +102,7 @@ bool Sessions::connection_closed(SessionId session) noexcept {
 
 std::optional<Ended> Sessions::process_died(SessionId session) noexcept {
     auto gone = sessions_.extract(session);
-    if (gone.empty())
-        return std::nullopt;
+    if (gone.empty()) return std::nullopt;
     Ended ended{.who = std::move(gone.mapped().who), .reaped = {}};
     for (const auto& [id, held] : gone.mapped().held) {
         const auto reaped = free_entry(*held.topic, held.publishes, held.entry);

@@ -41,8 +41,7 @@ Topic::Descriptors make_memory(const std::string& name, std::uint64_t size,
 template <class Entries, class IsFree>
 std::optional<std::uint32_t> first_free(const Entries& entries, IsFree is_free) {
     const auto found = std::find_if(entries.begin(), entries.end(), is_free);
-    if (found == entries.end())
-        return std::nullopt;
+    if (found == entries.end()) return std::nullopt;
     return static_cast<std::uint32_t>(found - entries.begin());
 }
 
@@ -84,14 +83,12 @@ Topic::Topic(std::string name, const TopicOptions& options, Sequence first, uid_
     ring::format_readers(readers_mapping_.bytes(), parameters_, uuid_);
     view_ = {ring::RingView(ring_mapping_.bytes(), parameters_),
              ring::ReadersView(readers_mapping_.bytes(), parameters_)};
-    for (auto& reader : readers_)
-        reader.last_token = random_token();
+    for (auto& reader : readers_) reader.last_token = random_token();
 }
 
 std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder) {
     const auto entry = first_free(publishers_, [](const auto& held) { return !held; });
-    if (!entry || last_publisher_id_ == ~std::uint32_t{0})
-        return std::nullopt;
+    if (!entry || last_publisher_id_ == ~std::uint32_t{0}) return std::nullopt;
     publishers_[*entry] = holder;
     ring::lease_publisher(view_, *entry, ++last_publisher_id_, holder.pid);
     return PublisherEntry{*entry, last_publisher_id_};
@@ -104,14 +101,12 @@ ring::Reaped Topic::free_publisher(std::uint32_t entry) noexcept {
 
 std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder) {
     const auto entry = first_free(readers_, [](const auto& reader) { return !reader.holder; });
-    if (!entry)
-        return std::nullopt;
+    if (!entry) return std::nullopt;
     auto& reader = readers_[*entry];
     reader.holder = holder;
     // 2^36 leases of one entry until a token comes again; never 0, which means none.
     reader.last_token = (reader.last_token + tokens_per_lease) & token_mask;
-    if (reader.last_token == 0)
-        reader.last_token = tokens_per_lease;
+    if (reader.last_token == 0) reader.last_token = tokens_per_lease;
     ring::lease_reader(view_, *entry, holder.pid);
     return SubscriberEntry{*entry, reader.last_token};
 }
@@ -124,8 +119,7 @@ void Topic::free_subscriber(std::uint32_t entry) noexcept {
 std::vector<Holder> Topic::publishers() const {
     std::vector<Holder> holders;
     for (const auto& held : publishers_)
-        if (held)
-            holders.push_back(*held);
+        if (held) holders.push_back(*held);
     return holders;
 }
 
@@ -143,8 +137,7 @@ std::size_t Topic::subscriber_count() const noexcept {
 std::vector<Topic::SubscriberHint> Topic::subscribers() const {
     std::vector<SubscriberHint> hints;
     for (std::uint32_t i = 0; i < readers_.size(); ++i) {
-        if (!readers_[i].holder)
-            continue;
+        if (!readers_[i].holder) continue;
         const auto& entry = view_.readers.entry(i);
         const std::uint64_t attach = entry.attach.load_acquire();
         const bool given_up = view_.ring.lossy_mark(i).load_acquire() == attach;

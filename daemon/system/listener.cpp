@@ -33,8 +33,7 @@ sockaddr_un address_of(const std::string& path) {
 
 base::Fd new_socket(int flags) {
     base::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
-    if (!fd)
-        base::throw_system("making a socket");
+    if (!fd) base::throw_system("making a socket");
     return fd;
 }
 
@@ -42,8 +41,7 @@ base::Fd new_socket(int flags) {
 void clear(const std::string& path) {
     struct stat status {};
     if (::lstat(path.c_str(), &status) != 0) {
-        if (errno == ENOENT)
-            return;
+        if (errno == ENOENT) return;
         base::throw_system("looking at " + path);
     }
     if (!S_ISSOCK(status.st_mode))
@@ -55,10 +53,8 @@ void clear(const std::string& path) {
     if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
         errno == EAGAIN)
         throw in_use(path);
-    if (errno != ECONNREFUSED)
-        base::throw_system("looking whether somebody listens at " + path);
-    if (::unlink(path.c_str()) != 0)
-        base::throw_system("removing the stale socket " + path);
+    if (errno != ECONNREFUSED) base::throw_system("looking whether somebody listens at " + path);
+    if (::unlink(path.c_str()) != 0) base::throw_system("removing the stale socket " + path);
 }
 
 /// Binding makes the file with the mode that the umask leaves: a chmod afterwards would be late.
@@ -69,8 +65,7 @@ void bind_with_mode(const base::Fd& socket, const std::string& path, mode_t mode
         ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     const int error = errno;
     ::umask(before);
-    if (rc != 0)
-        base::throw_system("binding a socket to " + path, error);
+    if (rc != 0) base::throw_system("binding a socket to " + path, error);
 }
 
 } // namespace
@@ -81,16 +76,13 @@ PathLock::PathLock(const std::string& path) : file_(path + ".lock") {
     constexpr int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     for (;;) {
         base::Fd fd(::open(file_.c_str(), flags, 0600));
-        if (!fd)
-            base::throw_system("opening " + file_);
+        if (!fd) base::throw_system("opening " + file_);
         struct stat ours {};
-        if (::fstat(fd.get(), &ours) != 0)
-            base::throw_system("fstat of " + file_);
+        if (::fstat(fd.get(), &ours) != 0) base::throw_system("fstat of " + file_);
         if (!S_ISREG(ours.st_mode))
             throw Error(Errc::bad_argument, file_ + " is no file; the daemon needs it for a lock");
         if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-            if (errno == EWOULDBLOCK)
-                throw in_use(path);
+            if (errno == EWOULDBLOCK) throw in_use(path);
             base::throw_system("locking " + file_);
         }
         struct stat there {};
@@ -110,12 +102,10 @@ Listener::Listener(std::string path, mode_t mode) : path_(std::move(path)), lock
     socket_ = new_socket(SOCK_NONBLOCK);
     bind_with_mode(socket_, path_, mode);
     struct stat status {};
-    if (::lstat(path_.c_str(), &status) != 0)
-        base::throw_system("looking at " + path_);
+    if (::lstat(path_.c_str(), &status) != 0) base::throw_system("looking at " + path_);
     device_ = status.st_dev;
     inode_ = status.st_ino;
-    if (::listen(socket_.get(), SOMAXCONN) != 0)
-        base::throw_system("listening at " + path_);
+    if (::listen(socket_.get(), SOMAXCONN) != 0) base::throw_system("listening at " + path_);
 }
 
 Listener::~Listener() {

@@ -16,8 +16,7 @@ namespace {
 bool stderr_is_journal() {
     const char* stream = std::getenv("JOURNAL_STREAM");
     struct stat status {};
-    if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0)
-        return false;
+    if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) return false;
     return stream == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
 }
 
@@ -27,8 +26,7 @@ void log(Level level, std::string_view line) {
     static const bool journal = stderr_is_journal();
     std::string text =
         journal ? "<" + std::to_string(static_cast<int>(level)) + ">" : std::string("shmbusd: ");
-    for (const char c : line)
-        text += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+    for (const char c : line) text += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
     text += '\n';
     // One write a line. There is nobody to tell when it fails.
     while (::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {

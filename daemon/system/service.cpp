@@ -15,8 +15,7 @@ namespace {
 /// @returns whether somebody listens; a notification that fails is logged
 bool notify(const char* state) {
     const int rc = ::sd_notify(0, state);
-    if (rc < 0)
-        log(Level::warning, std::string("sd_notify ") + state + ": " + std::strerror(-rc));
+    if (rc < 0) log(Level::warning, std::string("sd_notify ") + state + ": " + std::strerror(-rc));
     return rc != 0;
 }
 
@@ -24,16 +23,14 @@ bool notify(const char* state) {
 
 void announce_ready() {
     constexpr std::string_view line = "ready\n";
-    if (!notify("READY=1"))
-        (void)!::write(STDERR_FILENO, line.data(), line.size());
+    if (!notify("READY=1")) (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
 
 void announce_stopping() { notify("STOPPING=1"); }
 
 void raise_descriptor_limit() {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-        return;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
     limit.rlim_cur = limit.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
         log(Level::warning, std::string("raising the descriptor limit: ") + std::strerror(errno));

@@ -9,12 +9,9 @@ namespace {
 constexpr std::string_view digits = "0123456789abcdef";
 
 int value_of(char c) noexcept {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
     return -1;
 }
 
@@ -22,20 +19,17 @@ int value_of(char c) noexcept {
 
 CorrelationId CorrelationId::random() {
     CorrelationId id;
-    while (id.empty())
-        base::fill_random(std::as_writable_bytes(std::span(id.bytes)));
+    while (id.empty()) base::fill_random(std::as_writable_bytes(std::span(id.bytes)));
     return id;
 }
 
 std::optional<CorrelationId> CorrelationId::parse(std::string_view hex) {
     CorrelationId id;
-    if (hex.size() != 2 * id.bytes.size())
-        return std::nullopt;
+    if (hex.size() != 2 * id.bytes.size()) return std::nullopt;
     for (std::size_t i = 0; i < id.bytes.size(); ++i) {
         const int high = value_of(hex[2 * i]);
         const int low = value_of(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return std::nullopt;
+        if (high < 0 || low < 0) return std::nullopt;
         id.bytes[i] = static_cast<std::uint8_t>(high * 16 + low);
     }
     return id;

@@ -24,90 +24,57 @@ bool is_valid_name(std::string_view name) noexcept {
 
 const char* name_of(Errc code) noexcept {
     switch (code) {
-    case Errc::bad_argument:
-        return "bad_argument";
-    case Errc::no_daemon:
-        return "no_daemon";
-    case Errc::no_such_topic:
-        return "no_such_topic";
-    case Errc::topic_exists:
-        return "topic_exists";
-    case Errc::different_options:
-        return "different_options";
-    case Errc::busy:
-        return "busy";
-    case Errc::permission:
-        return "permission";
-    case Errc::limit:
-        return "limit";
-    case Errc::unsupported:
-        return "unsupported";
-    case Errc::incompatible:
-        return "incompatible";
-    case Errc::damaged:
-        return "damaged";
-    case Errc::timed_out:
-        return "timed_out";
-    case Errc::disconnected:
-        return "disconnected";
-    case Errc::system:
-        return "system";
+    case Errc::bad_argument: return "bad_argument";
+    case Errc::no_daemon: return "no_daemon";
+    case Errc::no_such_topic: return "no_such_topic";
+    case Errc::topic_exists: return "topic_exists";
+    case Errc::different_options: return "different_options";
+    case Errc::busy: return "busy";
+    case Errc::permission: return "permission";
+    case Errc::limit: return "limit";
+    case Errc::unsupported: return "unsupported";
+    case Errc::incompatible: return "incompatible";
+    case Errc::damaged: return "damaged";
+    case Errc::timed_out: return "timed_out";
+    case Errc::disconnected: return "disconnected";
+    case Errc::system: return "system";
     }
     return "unknown";
 }
 
 const char* name_of(FullPolicy policy) noexcept {
     switch (policy) {
-    case FullPolicy::block:
-        return "block";
-    case FullPolicy::reject:
-        return "reject";
-    case FullPolicy::drop_oldest:
-        return "drop-oldest";
+    case FullPolicy::block: return "block";
+    case FullPolicy::reject: return "reject";
+    case FullPolicy::drop_oldest: return "drop-oldest";
     }
     return "unknown";
 }
 
 const char* name_of(GapReason reason) noexcept {
     switch (reason) {
-    case GapReason::aborted:
-        return "aborted";
-    case GapReason::overrun:
-        return "overrun";
-    case GapReason::evicted:
-        return "evicted";
-    case GapReason::lost:
-        return "lost";
-    case GapReason::expired:
-        return "expired";
-    case GapReason::corrupt:
-        return "corrupt";
+    case GapReason::aborted: return "aborted";
+    case GapReason::overrun: return "overrun";
+    case GapReason::evicted: return "evicted";
+    case GapReason::lost: return "lost";
+    case GapReason::expired: return "expired";
+    case GapReason::corrupt: return "corrupt";
     }
     return "unknown";
 }
 
 const char* name_of(PublishOutcome outcome) noexcept {
     switch (outcome) {
-    case PublishOutcome::published:
-        return "published";
-    case PublishOutcome::full:
-        return "full";
-    case PublishOutcome::pool_full:
-        return "pool_full";
-    case PublishOutcome::timed_out:
-        return "timed_out";
-    case PublishOutcome::closed:
-        return "closed";
-    case PublishOutcome::too_large:
-        return "too_large";
-    case PublishOutcome::bad_attributes:
-        return "bad_attributes";
-    case PublishOutcome::revoked:
-        return "revoked";
-    case PublishOutcome::interrupted:
-        return "interrupted";
-    case PublishOutcome::damaged:
-        return "damaged";
+    case PublishOutcome::published: return "published";
+    case PublishOutcome::full: return "full";
+    case PublishOutcome::pool_full: return "pool_full";
+    case PublishOutcome::timed_out: return "timed_out";
+    case PublishOutcome::closed: return "closed";
+    case PublishOutcome::too_large: return "too_large";
+    case PublishOutcome::bad_attributes: return "bad_attributes";
+    case PublishOutcome::revoked: return "revoked";
+    case PublishOutcome::interrupted: return "interrupted";
+    case PublishOutcome::damaged: return "damaged";
     }
     return "unknown";
 }

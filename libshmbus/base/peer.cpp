@@ -18,8 +18,7 @@ std::vector<gid_t> supplementary_groups(const Fd& socket) {
             groups.resize(size / sizeof(gid_t));
             return groups;
         }
-        if (errno != ERANGE)
-            throw_system("asking for the groups of a peer");
+        if (errno != ERANGE) throw_system("asking for the groups of a peer");
         groups.resize(size / sizeof(gid_t)); // what it needs
     }
 }
@@ -43,11 +42,9 @@ std::string command_of(pid_t pid) {
     char text[16];
     const ssize_t size = file ? ::read(file.get(), text, sizeof text) : -1;
     std::string command(text, size > 0 ? static_cast<std::size_t>(size) : 0);
-    while (!command.empty() && command.back() == '\n')
-        command.pop_back();
+    while (!command.empty() && command.back() == '\n') command.pop_back();
     for (char& c : command)
-        if (c < ' ' || c > '~')
-            c = '?'; // goes to terminals and logs
+        if (c < ' ' || c > '~') c = '?'; // goes to terminals and logs
     return command.empty() ? "?" : command;
 }
 

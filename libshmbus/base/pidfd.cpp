@@ -23,20 +23,16 @@ bool hung_up(const Fd& socket) {
 
 Fd open_pidfd(pid_t pid) {
     Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); // close-on-exec by nature
-    if (!fd && errno != ESRCH)
-        throw_system("pidfd_open of process " + std::to_string(pid));
+    if (!fd && errno != ESRCH) throw_system("pidfd_open of process " + std::to_string(pid));
     return fd;
 }
 
 Fd pidfd_of_peer(const Fd& socket, pid_t pid) {
     int fd = -1;
     socklen_t size = sizeof fd;
-    if (::getsockopt(socket.get(), SOL_SOCKET, so_peerpidfd, &fd, &size) == 0)
-        return Fd(fd);
-    if (errno == ESRCH)
-        return {};
-    if (errno != ENOPROTOOPT)
-        throw_system("pidfd of a peer");
+    if (::getsockopt(socket.get(), SOL_SOCKET, so_peerpidfd, &fd, &size) == 0) return Fd(fd);
+    if (errno == ESRCH) return {};
+    if (errno != ENOPROTOOPT) throw_system("pidfd of a peer");
     // The number may have been given to another process since the peer connected: the pidfd is the
     // peer's if the peer is still there now.
     Fd by_number = open_pidfd(pid);

@@ -25,10 +25,8 @@ std::string user_socket() {
 }
 
 std::string by_rule(const std::string& given, BusScope scope) {
-    if (!given.empty())
-        return given;
-    if (const auto path = environment("SHMBUS_SOCKET"); !path.empty())
-        return path;
+    if (!given.empty()) return given;
+    if (const auto path = environment("SHMBUS_SOCKET"); !path.empty()) return path;
     const bool system = scope == BusScope::automatic ? ::geteuid() == 0 : scope == BusScope::system;
     return system ? system_socket : user_socket();
 }
@@ -43,8 +41,7 @@ std::string find_socket_path(const std::string& given, BusScope scope) {
 
 void check_socket_path(const std::string& path) {
     constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
-    if (path.empty())
-        throw Error(Errc::bad_argument, "the path of a socket cannot be empty");
+    if (path.empty()) throw Error(Errc::bad_argument, "the path of a socket cannot be empty");
     if (path.size() > longest)
         throw Error(Errc::bad_argument, "the path of a socket has at most " +
                                             std::to_string(longest) + " bytes, not " +

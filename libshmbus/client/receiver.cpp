@@ -66,7 +66,7 @@ Received Receiver::receive(Deadline deadline) noexcept {
          found == Look::skipped && (reader_.position() <= head || !deadline.passed());)
         found = look(received);
     if (found == Look::found || deadline.passed()) return received;
-    if (spin_ > spin_.zero() && spin(deadline, received)) return received;
+    if (spin_ > std::chrono::nanoseconds::zero() && spin(deadline, received)) return received;
     return park(deadline);
 }
 

@@ -21,8 +21,7 @@ kj::Duration to_kj(std::chrono::nanoseconds time) {
 base::Fd keep(const kj::Maybe<int>& received) {
     KJ_IF_MAYBE (original, received) {
         base::Fd fd(::fcntl(*original, F_DUPFD_CLOEXEC, 3));
-        if (!fd)
-            base::throw_system("keeping a descriptor of a topic's memory");
+        if (!fd) base::throw_system("keeping a descriptor of a topic's memory");
         return fd;
     }
     throw Error(Errc::damaged, "the daemon sent no descriptor of the topic's memory");
@@ -50,8 +49,7 @@ void read_access(protocol::TopicAccess::Reader from, Lease& lease) {
 std::shared_ptr<Caller> Caller::make(const std::string& socket, std::chrono::nanoseconds timeout) {
     // In the child of a fork nothing of it can be destroyed, as its thread is not there.
     return {new Caller(socket, timeout), [](const Caller* caller) {
-                if (caller->thread_.is_mine())
-                    delete caller;
+                if (caller->thread_.is_mine()) delete caller;
             }};
 }
 
@@ -88,18 +86,15 @@ void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Troub
         return link_->ready()
             .then([&](std::exception_ptr failed) -> kj::Promise<void> {
                 trouble.note(std::move(failed));
-                if (trouble.what())
-                    return kj::READY_NOW;
+                if (trouble.what()) return kj::READY_NOW;
                 return work(link_->session());
             })
             .exclusiveJoin(kj::mv(late))
             .catch_([&](kj::Exception&& e) {
-                if (!trouble.what())
-                    trouble.note(to_error(e, socket, doing));
+                if (!trouble.what()) trouble.note(to_error(e, socket, doing));
             });
     });
-    if (trouble.what())
-        std::rethrow_exception(trouble.what());
+    if (trouble.what()) std::rethrow_exception(trouble.what());
 }
 
 kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
@@ -119,8 +114,7 @@ kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
         .attach(kj::mv(ring))
         .then(opening->trouble.noting([opening, kept, &link](kj::Maybe<int> fd) {
             opening->lease.readers = keep(fd);
-            if (opening->abandoned)
-                throw Error(Errc::timed_out, "given up");
+            if (opening->abandoned) throw Error(Errc::timed_out, "given up");
             opening->number = link.keep(kj::mv(*kept));
         }))
         .attach(kj::mv(readers))
@@ -131,13 +125,11 @@ kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
 }
 
 void Caller::release(std::uint64_t lease) noexcept {
-    if (!thread_.is_mine())
-        return;
+    if (!thread_.is_mine()) return;
     try {
         thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
             auto taken = link_->take(lease);
-            if (!taken)
-                return kj::READY_NOW;
+            if (!taken) return kj::READY_NOW;
             auto client = kj::heap(kj::mv(*taken));
             auto done = control::release(*client);
             return done.exclusiveJoin(link_->timer().afterDelay(to_kj(timeout)))

@@ -77,8 +77,7 @@ void Caller::call(const std::string& doing, std::chrono::nanoseconds limit, Send
     run(doing, limit, trouble, [&](protocol::Session::Client session) {
         return send(session).then(trouble.noting([&](auto&& answer) {
             believe(doing, [&] {
-                if (answer.hasRefusal())
-                    throw_refusal(answer.getRefusal());
+                if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
                 read(answer);
             });
         }));
@@ -90,8 +89,7 @@ Lease Caller::open(const std::string& doing, Send send, Read read) {
     const auto opening = std::make_shared<Opening>();
     run(doing, timeout, opening->trouble, [&](protocol::Session::Client session) {
         auto take = [=, link = link_.get()](auto&& answer) {
-            if (answer.hasRefusal())
-                throw_refusal(answer.getRefusal());
+            if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
             const auto access = answer.getAccess();
             return finish(*link, opening, access, answer.getLease(), [&] {
                 believe(doing, [&] {

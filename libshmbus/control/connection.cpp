@@ -21,8 +21,7 @@ capnp::ReaderOptions reader_options() {
 
 base::Fd new_socket() {
     base::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!fd)
-        base::throw_system("making a socket");
+    if (!fd) base::throw_system("making a socket");
     return fd;
 }
 
@@ -36,15 +35,13 @@ bool try_connect(const base::Fd& fd, const std::string& path) {
         return true;
     const int error = errno;
     switch (error) {
-    case EAGAIN:
-        return false;
+    case EAGAIN: return false;
     case ENOENT:
     case ENOTDIR:
     case ECONNREFUSED:
         throw Error(Errc::no_daemon, "no daemon at " + path + " (" + std::strerror(error) +
                                          "); start it with: shmbusd --socket " + path);
-    default:
-        base::throw_system("connecting to " + path, error);
+    default: base::throw_system("connecting to " + path, error);
     }
 }
 
@@ -92,8 +89,7 @@ kj::Promise<std::exception_ptr> Link::attempt() {
         .then([this] { return say_hello(); })
         .exclusiveJoin(kj::mv(late))
         .catch_([this](kj::Exception&& e) {
-            if (trouble_.what())
-                return;
+            if (trouble_.what()) return;
             if (e.getType() == kj::Exception::Type::DISCONNECTED)
                 trouble_.note(
                     Error(Errc::disconnected, "the daemon at " + socket_ +
@@ -130,8 +126,7 @@ kj::Promise<void> Link::say_hello() {
     request.setClient("libshmbus " SHMBUS_VERSION);
     return request.send().then(
         trouble_.noting([this](capnp::Response<protocol::Bus::HelloResults>&& answer) {
-            if (answer.hasRefusal())
-                throw_refusal(answer.getRefusal());
+            if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
             connection_->session = answer.getSession();
         }));
 }
@@ -146,11 +141,9 @@ std::uint64_t Link::keep(LeaseClient lease) {
 }
 
 std::optional<LeaseClient> Link::take(std::uint64_t lease) {
-    if (!connection_ || connection_->broken())
-        return std::nullopt;
+    if (!connection_ || connection_->broken()) return std::nullopt;
     auto found = connection_->leases.extract(lease);
-    if (found.empty())
-        return std::nullopt; // it came from an earlier connection
+    if (found.empty()) return std::nullopt; // it came from an earlier connection
     return kj::mv(found.mapped());
 }
 
@@ -160,12 +153,10 @@ Error to_error(const kj::Exception& e, const std::string& socket, const std::str
     case kj::Exception::Type::DISCONNECTED:
         return {Errc::disconnected, "the daemon at " + socket + " went away during " + doing +
                                         "; it may or may not have acted"};
-    case kj::Exception::Type::OVERLOADED:
-        return {Errc::limit, doing + ": " + why};
+    case kj::Exception::Type::OVERLOADED: return {Errc::limit, doing + ": " + why};
     case kj::Exception::Type::UNIMPLEMENTED:
         return {Errc::unsupported, "the daemon at " + socket + " does not know " + doing};
-    case kj::Exception::Type::FAILED:
-        break;
+    case kj::Exception::Type::FAILED: break;
     }
     return {Errc::system, "the daemon at " + socket + " failed in " + doing + ": " + why};
 }

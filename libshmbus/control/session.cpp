@@ -19,8 +19,7 @@ std::string to_text(capnp::Data::Reader uuid) {
     constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
     for (std::size_t i = 0; i < uuid.size(); ++i) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            text += '-';
+        if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
         text += digits[uuid[i] >> 4U];
         text += digits[uuid[i] & 0xfU];
     }
@@ -86,8 +85,7 @@ Lease Session::open_publisher(std::string_view topic) {
         [](auto& answer, Lease& to) {
             to.entry = answer.getEntry();
             to.publisher = answer.getPublisher();
-            if (to.publisher == 0)
-                throw Error(Errc::damaged, "the daemon sent publisher id 0");
+            if (to.publisher == 0) throw Error(Errc::damaged, "the daemon sent publisher id 0");
         });
     lease.topic = topic;
     return lease;
@@ -203,8 +201,7 @@ bool Session::drain_topic(std::string_view name, bool undo, Deadline deadline) {
                 return request.send();
             },
             [&](auto& answer) { drained = answer.getDrained(); });
-        if (drained || undo || last || deadline.passed())
-            return drained;
+        if (drained || undo || last || deadline.passed()) return drained;
     }
 }
 

@@ -55,7 +55,7 @@ bool wanted;                        /* the registration: found again by a new da
 byte kills;
 bool kill_daemon, kill_relay;
 
-inline max(x, v) { atomic { if :: x < v -> x = v :: else fi } }
+inline max(word, v) { atomic { if :: word < v -> word = v :: else fi } }
 inline bump(t) { atomic { wake[t]++; wake_moved[t] = true } }
 inline futex_wake(t) { relay_asleep = false }
 

@@ -15,6 +15,8 @@
  *
  * Held to:  when all is quiet, no publisher sleeps.
  *
+ * -DLOYAL  nobody dies, freezes or leaves
+ *
  * Mutations (each must fail):
  *   -DMUT_NOLOOK          no second look after arming
  *   -DMUT_RING_FIRST      subscribers ring before they move the cursor
@@ -26,7 +28,10 @@
  */
 #define CAP 1
 #define NP 2
-#define NS 2
+#ifndef NS
+#define NS 2                        /* 1 or 2 */
+#endif
+#define LAST (NS - 1)
 #ifndef MAXS
 #define MAXS 4                      /* the tail at which publishers are content */
 #endif
@@ -42,18 +47,18 @@ bool timer[NP * NS];                /* this publisher's timer for that reader is
 
 #define STANDS_IN_THE_WAY(r, s) (attached[r] && !lossy[r] && cur[r] < s - CAP)
 
-inline max(x, v) { atomic { if :: x < v -> x = v :: else fi } }
+inline max(word, v) { atomic { if :: word < v -> word = v :: else fi } }
 
 /* one look at each entry */
 inline look(s) {
   room = !STANDS_IN_THE_WAY(0, s);
-  if :: room -> room = !STANDS_IN_THE_WAY(1, s) :: else fi
+  if :: room && NS > 1 -> room = !STANDS_IN_THE_WAY(LAST, s) :: else fi
 }
 
 /* it has seen this reader in the same place for evict_after */
 inline mark_the_frozen() {
   if :: timer[me * NS] && STANDS_IN_THE_WAY(0, s) -> lossy[0] = true; goto again :: else fi;
-  if :: timer[me * NS + 1] && STANDS_IN_THE_WAY(1, s) -> lossy[1] = true; goto again :: else fi
+  if :: timer[me * NS + LAST] && STANDS_IN_THE_WAY(LAST, s) -> lossy[LAST] = true; goto again :: else fi
 }
 
 #ifdef MUT_ONE_TIMER
@@ -88,7 +93,7 @@ again:
           if
           :: !asleep[me]
           :: atomic { asleep[me] && TIMER(0) -> timer[me * NS] = true; asleep[me] = false }
-          :: atomic { asleep[me] && TIMER(1) -> timer[me * NS + 1] = true; asleep[me] = false }
+          :: atomic { asleep[me] && TIMER(LAST) -> timer[me * NS + LAST] = true; asleep[me] = false }
           fi
      fi;
      s = 0
@@ -123,26 +128,32 @@ byte stops;                         /* one reader in trouble is enough */
 inline may_stop() {
   if
   :: true
+#ifndef LOYAL
   :: atomic { stops == 0 -> stops++; dead[me] = true; goto out }
   :: atomic { stops == 0 -> stops++; frozen[me] = true; goto out }
+#endif
   fi
 }
 
 proctype subscriber(byte me) {
   byte y;
+  bool leaves;
+#ifndef LOYAL
+  if :: true :: leaves = true fi;   /* decided now: who may leave any time would hide a lost wake-up */
+#endif
   do
   :: cur[me] + 1 < tail ->
 #ifdef MUT_RING_FIRST
        ring();
-       cur[me] = cur[me] + 1;
-       may_stop()
+       cur[me] = cur[me] + 1
 #else
-       may_stop();
        cur[me] = cur[me] + 1;       /* acknowledge; a full fence */
        may_stop();
        ring()
 #endif
-  :: atomic { me == 0 -> attached[me] = false };
+  :: leaves -> may_stop();          /* dies where it is, or leaves */
+     attached[me] = false;
+     may_stop();
 #ifndef MUT_NO_LEAVE_RING
      ring();
 #endif
@@ -168,7 +179,7 @@ inline reap(r) {
 proctype daemon() {
   do
   :: dead[0] && !reaped[0] -> reap(0)
-  :: dead[1] && !reaped[1] -> reap(1)
+  :: NS > 1 && dead[LAST] && !reaped[LAST] -> reap(LAST)
   od
 }
 
@@ -180,7 +191,10 @@ proctype monitor() {
 init {
   atomic {
     run daemon(); run monitor();
-    run subscriber(0); run subscriber(1);
+    run subscriber(0);
+#if NS > 1
+    run subscriber(1);
+#endif
     run publisher(0); run publisher(1)
   }
 }

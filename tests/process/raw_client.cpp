@@ -37,8 +37,8 @@ struct Raw {
     }
     base::Fd descriptor(capnp::Capability::Client memory) {
         const auto fd = memory.getFd().wait(io.waitScope);
-        if (fd == nullptr) throw std::runtime_error("no descriptor");
-        return base::Fd(::fcntl(KJ_ASSERT_NONNULL(fd), F_DUPFD_CLOEXEC, 3));
+        KJ_IF_MAYBE (number, fd) return base::Fd(::fcntl(*number, F_DUPFD_CLOEXEC, 3));
+        throw std::runtime_error("no descriptor");
     }
     template <class Answer> RawLease lease(Answer answer) {
         if (answer.hasRefusal()) throw std::runtime_error(answer.getRefusal().getMessage().cStr());

@@ -141,7 +141,7 @@ class Stress : public testing::TestWithParam<FullPolicy> {
             if (held.at(i)) give_up(sub, i);
             look = see(sub, i, stream);
             held.at(i) = look == Look::event;
-            if (held.at(i)) i = (i + 1) % held.size();
+            if (held.at(i)) i = (i + 1) % static_cast<std::uint32_t>(held.size());
             if (look == Look::nothing) std::this_thread::yield();
         }
         for (std::uint32_t i = 0; i < held.size(); ++i)

@@ -185,6 +185,14 @@ class BusTest(unittest.TestCase):
         options = [part for name, value in attributes.items() for part in (f"--{name}", str(value))]
         self.run_ok("pub", topic, "--framed", *options, stdin=frames(*payloads))
 
+    def file(self, data):
+        """An open file with these bytes, for somebody's stdin."""
+        file = tempfile.TemporaryFile()
+        self.addCleanup(file.close)
+        file.write(data)
+        file.seek(0)
+        return file
+
     def info(self, topic):
         return self.run_ok("topic", "info", topic, "--json").json
 

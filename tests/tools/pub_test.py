@@ -112,7 +112,7 @@ class PayloadTest(PubTest):
             ("excludes", "data", "--lines"),
             ("excludes", "data", "--framed"),
             ("a key has 1 to 255 bytes, this one 256", "--key", "k" * 256),
-            ("a key has 1 to 255 bytes, this one 0", "--key="),
+            ("a key has 1 to 255 bytes, this one 0", "--key", ""),
             ("--type: '-1' is not a number", "--type=-1"),
             ("--type: '4294967296' is not a number", "--type", "4294967296"),
             ("neither 32 hexadecimal digits nor 'new'", "--correlation", "12"),
@@ -231,13 +231,6 @@ class TroubleTest(PubTest):
         sub.process.kill()
         done = pub.wait()
         self.assertEqual((done.code, done.json), (0, self.tally(topic, 3, 7, 5)))
-
-    def file(self, data):
-        path = self.directory / "input"
-        path.write_bytes(data)
-        file = path.open("rb")
-        self.addCleanup(file.close)
-        return file
 
     def test_exhausted_pool(self):
         """A pool whose chunks are all needed: waits until --timeout like a full ring; reject: 6."""

@@ -180,11 +180,7 @@ class PrintTest(harness.BusTest):
             self.assertEqual(mine, [b"%s %d %s %d" % (name, i, name * 20, i) for i in range(1, 1001)])
 
     def lines_of(self, topic):
-        path = self.directory / topic
-        path.write_text("".join(f"{topic * 20} {i}\n" for i in range(1, 1001)))
-        file = path.open("rb")
-        self.addCleanup(file.close)
-        return file
+        return self.file("".join(f"{topic * 20} {i}\n" for i in range(1, 1001)).encode())
 
 
 class EndTest(harness.BusTest):
@@ -202,10 +198,10 @@ class EndTest(harness.BusTest):
     def test_silence_is_of_all_topics(self):
         """An event of any topic breaks the silence of all."""
         busy, quiet = self.topic(suffix="-busy"), self.topic(suffix="-quiet")
-        sub = self.start_sub(quiet, busy, "--from", "all", "--timeout", "1s")
-        self.run_ok("pub", busy, "--lines", "--rate", "5", stdin=b"x\n" * 10)
+        sub = self.start_sub(quiet, busy, "--from", "all", "--timeout", "3s")
+        self.run_ok("pub", busy, "--lines", "--rate", "5", stdin=b"x\n" * 20)
         done = sub.wait()
-        self.assertEqual((done.code, done.out), (3, b"x\n" * 10))
+        self.assertEqual((done.code, done.out), (3, b"x\n" * 20))
 
     def test_acknowledges_what_it_printed(self):
         """After an event is out it is acknowledged; with --no-ack never."""
@@ -245,24 +241,15 @@ class EndTest(harness.BusTest):
     def test_interrupted_while_events_stream(self):
         """Ctrl-C in the middle of a stream: what is printed is whole events, from the first on."""
         topic = self.topic()
-        pub = self.start("pub", topic, "--lines", stdin=self.numbers(300_000))
-        sub = self.start_sub(topic, "--from", "1")
+        numbers = "".join(f"{i}\n" for i in range(1, 300_001)).encode()
+        sub = self.start_sub(topic, "--from", "all")
+        pub = self.start("pub", topic, "--lines", stdin=self.file(numbers))
         self.wait_for_output(sub, b"\n5000\n")
         sub.send(signal.SIGINT)
         done = sub.wait()
         self.assertEqual(done.code, 130)
-        numbers = done.out.split(b"\n")
-        self.assertEqual(numbers.pop(), b"")
-        first = int(numbers[0])
-        self.assertEqual(numbers, [b"%d" % i for i in range(first, first + len(numbers))])
+        self.assertTrue(done.out.endswith(b"\n") and numbers.startswith(done.out))
         pub.process.kill()
-
-    def numbers(self, count):
-        path = self.directory / "numbers"
-        path.write_text("".join(f"{i}\n" for i in range(1, count + 1)))
-        file = path.open("rb")
-        self.addCleanup(file.close)
-        return file
 
     def test_stdout_closed(self):
         """A reader who leaves ends it as SIGPIPE does, without a word; of one topic and of several."""

@@ -179,7 +179,7 @@ class StatusTest(harness.BusTest):
     def test_status_of_many_topics(self):
         """More topics than lines: those in use come first, and the rest is counted."""
         for i in range(30):
-            self.run_ok("topic", "create", f"many-{i:02}", "--capacity", "2", "--pool", "1M")
+            self.run_ok("topic", "create", f"many-{i:02}", "--capacity", "2", "--pool", "2M")
         self.start_sub("many-29")
         lines = self.run_ok().out.decode().splitlines()
         self.assertLess(len(lines), 25)

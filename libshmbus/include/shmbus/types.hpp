@@ -59,7 +59,8 @@ class Deadline {
 
   private:
     static Clock::time_point from(std::chrono::nanoseconds from_now) {
-        return from_now <= from_now.zero() ? Clock::time_point::min() : Clock::now() + from_now;
+        return from_now <= std::chrono::nanoseconds::zero() ? Clock::time_point::min()
+                                                            : Clock::now() + from_now;
     }
     Clock::time_point when_;
 };
