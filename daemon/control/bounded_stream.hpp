@@ -17,7 +17,7 @@ namespace shmbus::control {
 class BoundedStream final : public capnp::MessageStream {
   public:
     static constexpr std::size_t max_unread_answers = 64;
-    static constexpr std::size_t max_unread_bytes = 256 * 1024;
+    static constexpr std::size_t max_unread_bytes = std::size_t{256} * 1024;
     static constexpr unsigned max_unfinished_calls = 256;
 
     /// Calls `on_descriptors_sent` after each message with descriptors that the kernel has taken.

@@ -21,9 +21,7 @@ inline void acquire_fence() noexcept {
 inline void release_fence() noexcept {
     about_to(AtomicOp::fence, nullptr, std::memory_order_release);
 }
-inline void full_fence() noexcept {
-    about_to(AtomicOp::fence, nullptr, std::memory_order_seq_cst);
-}
+inline void full_fence() noexcept { about_to(AtomicOp::fence, nullptr, std::memory_order_seq_cst); }
 
 template <class T> class Atomic {
   public:

@@ -11,16 +11,13 @@ void throw_system(const std::string& doing, int error) {
     const std::string what = doing + ": " + std::generic_category().message(error);
     switch (error) {
     case ENOMEM:
-    case ENOSPC:
-        throw Error(Errc::limit, what + " (free memory, or ask for fewer slots)");
+    case ENOSPC: throw Error(Errc::limit, what + " (free memory, or ask for fewer slots)");
     case EMFILE:
     case ENFILE:
         throw Error(Errc::limit, what + " (raise the descriptor limit: ulimit -n, LimitNOFILE=)");
     case EPERM:
-    case EACCES:
-        throw Error(Errc::permission, what);
-    default:
-        throw Error(Errc::system, what);
+    case EACCES: throw Error(Errc::permission, what);
+    default: throw Error(Errc::system, what);
     }
 }
 

@@ -9,7 +9,7 @@ nobody else touches (`int* e`, as herd wants it); a failure is a load.
 """
 import re
 
-from litmus_core import Event, LitmusError, Path, Relation, Test, identity, read_header
+from litmus_core import Event, LitmusError, Path, Test, identity, read_header
 import litmus_core
 
 RELEASE = {"release", "acq_rel", "seq_cst"}

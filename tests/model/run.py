@@ -13,6 +13,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import resource
 import shlex
 import subprocess
 import sys
@@ -183,6 +184,7 @@ def main():
         print("\n".join([c.name for c in cases] + [str(t.relative_to(HERE)) for t in tests]))
         return 0
     passed = failed = 0
+    begin = time.monotonic()
 
     def report(result):
         nonlocal passed, failed
@@ -198,6 +200,8 @@ def main():
             report(future.result())
     if not options.k:
         report(check_table(table))
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{time.monotonic() - begin:.0f} s, {cpu.ru_utime + cpu.ru_stime:.0f} s of processor time")
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 
