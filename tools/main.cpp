@@ -1,6 +1,7 @@
 // shmbus: the command line of the bus. This file reads the global options, finds the verb, and
 // turns whatever it throws into one line on stderr and the documented exit code.
 #include "tools/command.hpp"
+#include "tools/help.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/output.hpp"
 #include "tools/text.hpp"
@@ -36,7 +37,7 @@ void add_global_options(CLI::App& root, Context& context) {
     socket->excludes(user)->excludes(system);
     user->excludes(system);
     root.add_flag("--json", context.json, "print JSON");
-    root.set_version_flag("--version", "shmbus " SHMBUS_VERSION);
+    root.set_version_flag("--version", "shmbus " SHMBUS_VERSION, "print the version and exit");
 }
 
 // The innermost verb that was recognised.
@@ -44,12 +45,6 @@ const CLI::App* parsed_verb(const CLI::App& root) {
     const CLI::App* app = &root;
     while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
     return app;
-}
-
-std::string full_name(const CLI::App* app) {
-    std::string name = app->get_name();
-    while ((app = app->get_parent()) != nullptr) name.insert(0, app->get_name() + ' ');
-    return name;
 }
 
 std::string listed(const std::vector<std::string>& words) {
@@ -107,20 +102,21 @@ ExitCode run(int argc, const char* const* argv, bool& output_closed) {
     CLI::App root("An event bus in shared memory for the processes of one host.", "shmbus");
     root.require_subcommand(0, 1);
     root.fallthrough(); // global options may stand behind the verb
-    root.footer(examples);
-    root.get_formatter()->column_width(36);
+    root.formatter(help_formatter());
+    root.set_help_flag("-h,--help", "print this and exit");
     add_global_options(root, invocation.context);
     add_topic(root, invocation);
     add_pub(root, invocation);
     add_sub(root, invocation);
     add_bench(root, invocation);
+    root.footer(examples); // last, or the verbs would inherit it
     if (has_bare_plus_plus(argc, argv))
         return fail(ExitCode::usage, "put -- before a '++' that stands alone");
     try {
         root.parse(argc, argv);
         return invocation.run(invocation.context);
     } catch (const CLI::CallForHelp&) {
-        write_out(parsed_verb(root)->help());
+        write_out(help_of(*parsed_verb(root)));
         return ExitCode::done;
     } catch (const CLI::CallForVersion& version) {
         write_out(std::string(version.what()) + '\n');

@@ -176,10 +176,16 @@ def largest_binary(build):
     return max((p for p in candidates if p.is_file()), key=lambda p: p.stat().st_size)
 
 
+def beginning_of(path):
+    """What is in a file, or the first 64 MiB of it; without the last newline."""
+    with path.open("rb") as file:
+        return file.read(64 << 20).removesuffix(b"\n")
+
+
 def write_lines(path, originals, count):
     """`count` lines of these files, over and over if they have fewer."""
-    lines = [line.removesuffix(b"\n") + b"\n" for file in originals
-             for line in file.read_bytes().splitlines(keepends=True)[:count] if len(line) < 100_000]
+    lines = [line + b"\n" for file in originals for line in beginning_of(file).split(b"\n")[:count]
+             if len(line) < 100_000]
     if not lines:
         raise Trouble(f"no lines in {', '.join(map(str, originals))}")
     path.write_bytes(b"".join(islice(cycle(lines), count)))
@@ -187,7 +193,7 @@ def write_lines(path, originals, count):
 
 def write_frames(path, original, count):
     """`count` frames of this file, over and over if it is small."""
-    data = original.read_bytes()
+    data = beginning_of(original)
     if not data:
         raise Trouble(f"nothing in {original}")
     at = 0
@@ -225,24 +231,26 @@ def prepare(files, build, directory, seconds):
 class Meter:
     """Shows the rates: on one line of a terminal, else a line each second."""
 
-    def __init__(self, bus):
+    def __init__(self, bus, output):
         self.bus = bus
+        self.output = output  # of a subscriber to everything
         self.start = self.shown = time.monotonic()
-        self.head = 0
+        self.head = self.size = 0
         self.live = sys.stdout.isatty()
 
     def tick(self):
         now = time.monotonic()
         if now - self.shown < (0.2 if self.live else 1):
             return
-        topic = self.bus.topic()
-        rate = (topic["head"] - self.head) / (now - self.shown)
+        topic, size, since = self.bus.topic(), self.output.stat().st_size, now - self.shown
         lag = max((s["lag"] for s in topic["subscribers"]), default=0)
-        text = (f"{now - self.start:5.1f} s  {topic['publisher_count']} publishers  "
-                f"{topic['head']:9,} events  {rate:9,.0f} events/s  lag {lag:,}")
+        text = (f"{now - self.start:5.1f} s  publishers {topic['publisher_count']}  "
+                f"subscribers {topic['subscriber_count']}  events {topic['head']:9,}  "
+                f"{(topic['head'] - self.head) / since:9,.0f} events/s  "
+                f"{(size - self.size) / since / 1e6:5.1f} MB/s  lag {lag:,}")
         print(f"\rdemo: {text}  " if self.live else f"demo: {text}", end="" if self.live else "\n",
               flush=True)
-        self.shown, self.head = now, topic["head"]
+        self.shown, self.head, self.size = now, topic["head"], size
 
     def done(self):
         if self.live:
@@ -258,17 +266,17 @@ def kill_in_the_middle(bus, victim, output):
         raise Trouble(f"the victim ended by itself, with {process.returncode}")
 
 
-def stream_all(bus, streams, binary, victim, by_key, seconds):
+def stream_all(bus, streams, binary, victim, outputs, seconds):
     """Everything flows; the victim is killed on the way and another one takes over from it."""
     for stream in streams:
         bus.publish(stream, LINES_PER_SECOND)
     bus.publish(binary, FRAMES_PER_SECOND)
     bus.publish(victim, LINES_PER_SECOND)
     half = seconds * (len(streams) + 1) * LINES_PER_SECOND / 2
-    meter = Meter(bus)
+    meter = Meter(bus, outputs.framed[0])
     wait_until("half of the events",
                lambda: meter.tick() or bus.topic()["head"] >= half, each=0.05)
-    kill_in_the_middle(bus, victim, by_key[victim.key])
+    kill_in_the_middle(bus, victim, outputs.by_key[victim.key])
     meter.done()
     say("victim: killed with SIGKILL; its successor begins")
     successor = Stream("successor", bus.directory / "successor.in")
@@ -312,7 +320,7 @@ def run(options, directory):
         names = ["json", "framed-1", "framed-2", "only-binary", "only-victim"]
         wait_until("the subscribers", lambda: all(map(bus.running, names))
                    and bus.topic()["subscriber_count"] == len(names))
-        streams = stream_all(bus, streams, binary, victim, by_key, options.seconds)
+        streams = stream_all(bus, streams, binary, victim, outputs, options.seconds)
         end_subscribers(bus, names)
         verdict = compare(streams, outputs)
         say(f"{verdict.bytes:,} bytes in {verdict.events:,} events; tombstones: "

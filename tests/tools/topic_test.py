@@ -90,8 +90,8 @@ class CreateTest(harness.BusTest):
 
     def test_too_much_memory(self):
         """A ring beyond the user's limit: exit 6, naming the limit."""
-        self.run_failing(6, "of the 1024 MiB a user may have", "topic", "create", "huge", "--capacity", "16M", "--slot",
-                         "64K")
+        self.run_failing(6, "of the 1024 MiB a user may have", "topic", "create", "huge",
+                         "--capacity", "16M", "--slot", "64K")
 
     def test_exists(self):
         """A second creation exits 6; --if-missing is fine with the same options only."""
