@@ -5,8 +5,8 @@
  * shows that token it is skipped as a gate. A reader that finds itself marked picks a token never
  * used before in this entry and joins again by the two-sided rule (gate.pml).
  *
- * The mark is a CAS: the publisher reads the table first, then the token, then the cursor; whoever was
- * late fails and looks again. NP publishers, one reader, CAP slots.
+ * The mark is a CAS: the publisher reads the mark, then the token, then swaps; whoever was late
+ * fails. NP publishers, one reader, CAP slots.
  *
  * Held to:  nothing a joined reader still wants is destroyed unless it is marked under its present
  *           token; a reader that finds an event gone also finds itself marked (so it knows why).
@@ -16,7 +16,7 @@
  *   -DTOKEN_FIRST     the new token is shown before the cursor it stands for
  * Mutations (each must fail):
  *   -DMUT_MARK_STORE  the mark is a plain store: a late one takes a newer one back
- *   -DMUT_MARK_ORDER  the table is read after the token
+ *   -DMUT_MARK_ORDER  the old mark is read after the token
  *   -DMUT_ONESIDED    the reader that comes back does not look at the publishers' gates
  *   -DMUT_ONELOOK     publishers do not look again after they stored their gate
  *   -DMUT_SAME_TOKEN  the reader that comes back alternates between two tokens (needs -DREJOINS=2)
@@ -42,16 +42,12 @@ byte tok = 1, cur;                  /* readers: the entry */
 byte start, destroyed;              /* ghosts */
 bool joined = true;
 
-/* the gate as this reader's entry shows it; remembers mark and token as read */
+/* the gate as this reader's entry shows it: its token, the mark, its cursor */
 inline look(m) {
-#ifdef MUT_MARK_ORDER
   tk = tok;
-  lo = lossy;
-#else
-  lo = lossy;
-  tk = tok;
-#endif
-  if :: lo == tk -> m = NONE :: else -> m = cur fi
+  m = lossy;
+  if :: m == tk -> m = NONE :: else -> m = cur fi;
+  tk = 0
 }
 
 inline refresh_gate() {
@@ -68,15 +64,25 @@ inline refresh_gate() {
   m = 0; m2 = 0; t0 = 0
 }
 
+/* The publisher has found this reader standing still, and marks it: reads the mark, then the token,
+ * then swaps. That it stood still is for the clock to say; here it may be marked any time. */
 inline mark() {
+#ifdef MUT_MARK_ORDER
+  tk = tok;
+  lo = lossy;
+#else
+  lo = lossy;
+  tk = tok;
+#endif
   atomic {
 #ifdef MUT_MARK_STORE
-    lossy = tk
+    lossy = tk;
 #elif defined(MARK_MAX)
-    if :: lossy < tk -> lossy = tk :: else fi
+    if :: lossy < tk -> lossy = tk :: else fi;
 #else
-    if :: lossy == lo -> lossy = tk :: else fi
+    if :: lossy == lo -> lossy = tk :: else fi;
 #endif
+    lo = 0; tk = 0
   }
 }
 
@@ -103,8 +109,7 @@ proctype publisher(byte me) {
           :: break
           :: mark()
           fi
-     fi;
-     lo = 0; tk = 0
+     fi
   od
 }
 
