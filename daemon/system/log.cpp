@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <fmt/format.h>
 #include <string>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,8 +25,7 @@ bool stderr_is_journal() {
 
 void log(Level level, std::string_view line) {
     static const bool journal = stderr_is_journal();
-    std::string text =
-        journal ? "<" + std::to_string(static_cast<int>(level)) + ">" : std::string("shmbusd: ");
+    std::string text = journal ? fmt::format("<{}>", static_cast<int>(level)) : "shmbusd: ";
     for (const char c : line) text += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
     text += '\n';
     // One write a line. There is nobody to tell when it fails.
