@@ -34,7 +34,7 @@ std::string by_rule(const std::string& given, BusScope scope) {
 } // namespace
 
 std::string find_socket_path(const std::string& given, BusScope scope) {
-    auto path = by_rule(given, scope);
+    std::string path = by_rule(given, scope);
     check_socket_path(path);
     return path;
 }

@@ -13,7 +13,7 @@
 
 namespace shmbus::layout {
 
-inline constexpr std::uint64_t readers_magic = 0x3172646165'6d6873; // "shmeadr1", little-endian
+inline constexpr std::uint64_t readers_magic = 0x3164616572'6d6873; // "shmread1", little-endian
 inline constexpr std::uint32_t hold_cells = 64; // chunks one subscription may hold at a time
 
 ///      0  magic    8  major|minor   16  total bytes   24  topic uuid   40  chunk_count, max_readers

@@ -108,8 +108,8 @@ static_assert(offsetof(RingHeader, space_armed) == 512 && offsetof(RingHeader, s
 static_assert(offsetof(RingHeader, watched) == 768 && offsetof(RingHeader, hands) == 896);
 static_assert(sizeof(RingHeader) == 1024);
 
-/// The attach token of a subscriber that publishers wait for no more; 0: none. Nobody clears it: a
-/// subscriber that joins again picks a new token.
+/// ReaderEntry::attach of a subscriber that publishers wait for no more; 0: none. Nobody clears it: a
+/// subscriber that joins again takes a new token, which makes a new word.
 using LossyMark = Word64;
 
 /// One publisher. The daemon hands entries out and takes them back.

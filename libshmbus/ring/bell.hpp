@@ -14,7 +14,7 @@
 //
 // The race: the ringer makes something visible, then looks at `armed`; the sleeper raises `armed`,
 // then looks for something. All four accesses are sequentially consistent, so at least one of them
-// sees the other's (litmus: P_sc). On x86 that costs nothing beyond the ringer's own
+// sees the other's (litmus: P1). On x86 that costs nothing beyond the ringer's own
 // compare-and-swap, which a fence would.
 #pragma once
 

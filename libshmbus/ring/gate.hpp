@@ -6,7 +6,7 @@
 // meets it.
 //
 // A subscriber that joins in the past must not start behind somebody's cached gate. The rule has two
-// sides (model: gate; litmus: G_two_sided):
+// sides (model: gate; litmus: G1):
 //
 //     publisher                                joiner
 //     store the gate in my publisher entry     store my cursor, then attach

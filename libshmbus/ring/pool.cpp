@@ -105,7 +105,7 @@ bool Pool::reuse(std::uint32_t chunk, std::uint64_t word, Patience patience) noe
     if (!topic_.ring.chunk_word(chunk).cas_acq_rel(
             word, Stamp::chunk(ChunkState::owned, 0, owner_).word()))
         return false;
-    base::release_fence(); // before the first byte; pairs with Reader::release (litmus R_revoke)
+    base::release_fence(); // before the first byte; pairs with Reader::release (litmus R1)
     return true;
 }
 

@@ -289,7 +289,7 @@ void Reader::drop_hold(Place& place) noexcept {
 
 Released Reader::release(Place& place) noexcept {
     if (place.header.chunk == layout::no_chunk) return Released::intact;
-    base::acquire_fence(); // after the payload's last use; pairs with Pool::reuse (litmus R_revoke)
+    base::acquire_fence(); // after the payload's last use; pairs with Pool::reuse (litmus R1)
     const auto word = topic_.ring.chunk_word(place.header.chunk).load_relaxed();
     const bool intact =
         word == Stamp::chunk(layout::ChunkState::published, place.sequence, 0).word();

@@ -27,7 +27,7 @@ struct SubscribeOptions {
 /// There was nothing to receive.
 enum class Nothing : std::uint8_t {
     timed_out = 0,   ///< no event within the deadline
-    closed = 1,      ///< the topic is removed or its daemon stopped; no event is left or will come
+    closed = 1,      ///< the topic is removed or its daemon stopped; nothing is left or will come
     interrupted = 2, ///< interrupt() was called, or a handler without SA_RESTART ran while it slept
     too_many_held = 3, ///< 64 events are outstanding; release one
 };

@@ -121,7 +121,8 @@ enum class FullPolicy : std::uint8_t {
 /// What became of a publish. Only `published` has a sequence.
 enum class PublishOutcome : std::uint8_t {
     published = 0, ///< it is in the ring: every subscriber gets it, whoever is killed from now on
-    full = 1,      ///< reject: the ring is full of events that a subscriber still needs
+    full = 1,      ///< reject: the ring is full of events that a subscriber still needs. With any
+                   ///< policy but block: a stopped publisher sits in every slot of the ring
     pool_full = 2, ///< no chunk for a payload of this size (block: within the deadline)
     timed_out = 3, ///< block: no room within the deadline
     closed = 4,    ///< the topic takes no events: drained, removed, or its daemon stopped
@@ -172,7 +173,7 @@ class Start {
     /// With the newest event already there, if any.
     static Start last() noexcept { return Start(Kind::last, 0); }
     /// With this sequence; what of it is gone already comes as a gap. One that is still to come is
-    /// waited for.
+    /// waited for; one below the topic's first ever is the same as all().
     static Start sequence(Sequence first) noexcept { return Start(Kind::sequence, first); }
     /// With the first event published at or after this time.
     static Start time(Time from) noexcept {
