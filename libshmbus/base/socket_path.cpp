@@ -26,7 +26,7 @@ std::string user_socket() {
 
 std::string by_rule(const std::string& given, BusScope scope) {
     if (!given.empty()) return given;
-    if (const auto path = environment("SHMBUS_SOCKET"); !path.empty()) return path;
+    if (auto path = environment("SHMBUS_SOCKET"); !path.empty()) return path;
     const bool system = scope == BusScope::automatic ? ::geteuid() == 0 : scope == BusScope::system;
     return system ? system_socket : user_socket();
 }

@@ -53,8 +53,8 @@ std::shared_ptr<Caller> Caller::make(const std::string& socket, std::chrono::nan
             }};
 }
 
-Caller::Caller(const std::string& path, std::chrono::nanoseconds request_timeout)
-    : socket(path), timeout(request_timeout) {
+Caller::Caller(std::string path, std::chrono::nanoseconds request_timeout)
+    : socket(std::move(path)), timeout(request_timeout) {
     thread_.run([this](kj::AsyncIoContext& io) -> kj::Promise<void> {
         link_ = kj::heap<Link>(io, socket, to_kj(timeout));
         return kj::READY_NOW;
@@ -97,7 +97,7 @@ void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Troub
     if (trouble.what()) std::rethrow_exception(trouble.what());
 }
 
-kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
+kj::Promise<void> Caller::finish(Link& link, const std::shared_ptr<Opening>& opening,
                                  protocol::TopicAccess::Reader access, LeaseClient client,
                                  kj::Function<void()> read) {
     auto kept = std::make_shared<LeaseClient>(kj::mv(client));
@@ -107,12 +107,12 @@ kj::Promise<void> Caller::finish(Link& link, std::shared_ptr<Opening> opening,
                read();
                return ring.getFd();
            }))
-        .then(opening->trouble.noting([opening, readers](kj::Maybe<int> fd) mutable {
+        .then(opening->trouble.noting([opening, readers](const kj::Maybe<int>& fd) mutable {
             opening->lease.ring = keep(fd);
             return readers.getFd();
         }))
         .attach(kj::mv(ring))
-        .then(opening->trouble.noting([opening, kept, &link](kj::Maybe<int> fd) {
+        .then(opening->trouble.noting([opening, kept, &link](const kj::Maybe<int>& fd) {
             opening->lease.readers = keep(fd);
             if (opening->abandoned) throw Error(Errc::timed_out, "given up");
             opening->number = link.keep(kj::mv(*kept));

@@ -10,6 +10,7 @@
 #include "control/session.hpp"
 
 #include <memory>
+#include <string>
 
 namespace shmbus::control {
 
@@ -44,12 +45,12 @@ class Caller : public std::enable_shared_from_this<Caller> {
         bool abandoned = false;
     };
 
-    Caller(const std::string& socket, std::chrono::nanoseconds timeout);
+    Caller(std::string path, std::chrono::nanoseconds request_timeout);
     /// Has a session, then does `work` with it, all within `limit`. @throws what `trouble` says
     void run(const std::string& doing, std::chrono::nanoseconds limit, Trouble& trouble,
              kj::Function<kj::Promise<void>(protocol::Session::Client)> work);
     /// Reads the rest of an answer and keeps the lease, or gives it back.
-    static kj::Promise<void> finish(Link& link, std::shared_ptr<Opening> opening,
+    static kj::Promise<void> finish(Link& link, const std::shared_ptr<Opening>& opening,
                                     protocol::TopicAccess::Reader access, LeaseClient client,
                                     kj::Function<void()> read);
     void release(std::uint64_t lease) noexcept;
