@@ -28,14 +28,20 @@ BoundedStream::tryReadMessage(kj::ArrayPtr<kj::AutoCloseFd> fd_space, capnp::Rea
         });
 }
 
-void BoundedStream::count(capnp::MessageReader& message) {
+void BoundedStream::count(capnp::MessageReader& received) {
     using capnp::rpc::Message;
-    switch (message.getRoot<Message>().which()) {
+    const auto message = received.getRoot<Message>();
+    switch (message.which()) {
     case Message::CALL:
+        if (message.getCall().getParams().hasCapTable() &&
+            message.getCall().getParams().getCapTable().size() != 0)
+            KJ_FAIL_REQUIRE("a call with capabilities: the protocol has none in this direction");
+        [[fallthrough]];
     case Message::BOOTSTRAP:
-        ++unfinished_calls_;
-        KJ_REQUIRE(unfinished_calls_ <= max_unfinished_calls, "too many unfinished calls");
+        if (++unfinished_calls_ > max_unfinished_calls)
+            KJ_FAIL_REQUIRE("too many unfinished calls");
         break;
+    case Message::RETURN: KJ_FAIL_REQUIRE("an answer to a call that was not made");
     case Message::FINISH: // of a call that is not there: the RPC system ends the connection
         if (unfinished_calls_ != 0) --unfinished_calls_;
         break;

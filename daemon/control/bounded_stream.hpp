@@ -5,7 +5,8 @@
 // never finishes. So nothing more is read from a peer while too many answers wait for it to read,
 // which stops it as any full pipe does, and a peer with too many unfinished calls is cut off.
 //
-// Descriptors that a peer sends are never received: the protocol has none in that direction.
+// The protocol has no descriptors and no capabilities in the peer's direction: the former are never
+// received, and who sends the latter, which the RPC system would keep a table of, is cut off.
 #pragma once
 
 #include <capnp/rpc-twoparty.h>
@@ -40,7 +41,7 @@ class BoundedStream final : public capnp::MessageStream {
   private:
     [[nodiscard]] bool is_congested() const noexcept;
     void resume_reading();
-    void count(capnp::MessageReader& message);
+    void count(capnp::MessageReader& received);
 
     capnp::AsyncCapabilityMessageStream stream_;
     std::function<void()> on_descriptors_sent_;

@@ -33,7 +33,7 @@ struct Context {
 };
 
 struct ClientState {
-    static constexpr unsigned max_waiting_calls = 64;
+    static constexpr unsigned max_waiting_calls = 8;
     static constexpr unsigned max_capabilities = 4'096;
     static constexpr std::size_t max_in_flight = 256;
 

@@ -9,7 +9,7 @@ namespace {
 constexpr auto first_pause = 2 * kj::MILLISECONDS;
 constexpr auto longest_pause = 50 * kj::MILLISECONDS;
 
-kj::Promise<bool> look(kj::Timer& timer, std::shared_ptr<registry::Topic> topic,
+kj::Promise<bool> look(kj::Timer& timer, const std::shared_ptr<registry::Topic>& topic,
                        kj::TimePoint deadline, kj::Duration pause) {
     if (topic->state() != layout::RingState::draining) return false;
     if (topic->is_drained_hint()) return true;
@@ -22,9 +22,9 @@ kj::Promise<bool> look(kj::Timer& timer, std::shared_ptr<registry::Topic> topic,
 
 } // namespace
 
-kj::Promise<bool> drained(kj::Timer& timer, std::shared_ptr<registry::Topic> topic,
+kj::Promise<bool> drained(kj::Timer& timer, const std::shared_ptr<registry::Topic>& topic,
                           kj::TimePoint deadline) {
-    return look(timer, std::move(topic), deadline, first_pause);
+    return look(timer, topic, deadline, first_pause);
 }
 
 } // namespace shmbus::control

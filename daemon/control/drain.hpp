@@ -14,7 +14,7 @@ namespace shmbus::control {
 
 /// Whether it was drained before `deadline`; early false when it drains no more, as the drain was
 /// undone or the topic removed: topic->state() says which.
-[[nodiscard]] kj::Promise<bool> drained(kj::Timer& timer, std::shared_ptr<registry::Topic> topic,
-                                        kj::TimePoint deadline);
+[[nodiscard]] kj::Promise<bool>
+drained(kj::Timer& timer, const std::shared_ptr<registry::Topic>& topic, kj::TimePoint deadline);
 
 } // namespace shmbus::control

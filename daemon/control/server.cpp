@@ -39,27 +39,36 @@ kj::Promise<void> Server::serve() {
     return kj::evalLater([this] { return serve(); });
 }
 
+bool Server::has_room_for(const ClientState& client) {
+    const auto subject = client.subject();
+    if (connections_of_user_[subject.uid] >= max_connections_per_user) return false;
+    if (subject.uid == 0) return true; // whatever the others do, root can look after the bus
+    if (connections_.size() - connections_of_user_[0] >= max_connections) return false;
+    return context_.policy.may_connect(subject) ||
+           connections_of_strangers_ < max_connections_of_strangers;
+}
+
 void Server::admit(base::Fd socket) {
     try {
         auto peer = base::peer_of(socket);
-        const uid_t uid = peer.uid;
-        if (connections_.size() >= max_connections ||
-            connections_of_user_[uid] >= max_connections_per_user) {
-            context_.peer_log.log(
-                system::Level::warning,
-                fmt::format("pid {} (user {}): too many connections, closed", peer.pid, uid));
-            return;
-        }
         auto pidfd = base::pidfd_of_peer(socket, peer.pid);
         if (!pidfd) return; // it is dead already, and has nothing here
         auto command = base::command_of(peer.pid);
         auto client = std::make_shared<ClientState>(
             ClientState{context_, std::move(peer), std::move(command), std::move(pidfd)});
+        if (!has_room_for(*client)) {
+            context_.peer_log.log(system::Level::warning,
+                                  fmt::format("{} (pid {}, user {}): too many connections, closed",
+                                              client->command, client->peer.pid, client->peer.uid));
+            return;
+        }
+        const auto subject = client->subject();
         auto connection =
             kj::heap<Connection>(*io_.lowLevelProvider, std::move(socket), std::move(client));
         auto& running = *connection;
         connections_.insert(&running);
-        ++connections_of_user_[uid];
+        ++connections_of_user_[subject.uid];
+        if (!context_.policy.may_connect(subject)) ++connections_of_strangers_;
         tasks_.add(running.run()
                        .catch_([this](kj::Exception&& e) { taskFailed(kj::mv(e)); })
                        .then([this, &running] { finished(running); })
@@ -78,6 +87,7 @@ void Server::finished(Connection& connection) {
     connections_.erase(&connection);
     const auto& client = connection.client();
     if (--connections_of_user_[client.peer.uid] == 0) connections_of_user_.erase(client.peer.uid);
+    if (!context_.policy.may_connect(client.subject())) --connections_of_strangers_;
     if (!client.session) return;
     const bool over = context_.sessions.connection_closed(*client.session);
     context_.peer_log.log(system::Level::info,

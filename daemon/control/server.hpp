@@ -14,9 +14,11 @@ namespace shmbus::control {
 
 class Server final : private kj::TaskSet::ErrorHandler {
   public:
-    /// More than sessions, so that who is beyond that limit can be told so.
+    /// More than sessions, so that who is beyond that limit can be told so. Root's do not count.
     static constexpr std::size_t max_connections = 1'280;
     static constexpr std::size_t max_connections_per_user = 320;
+    /// Of all those together whom the policy does not admit: they are told so, and no more.
+    static constexpr std::size_t max_connections_of_strangers = 64;
 
     Server(kj::AsyncIoContext& io, const base::Fd& listener, Context& context);
     ~Server();
@@ -27,6 +29,7 @@ class Server final : private kj::TaskSet::ErrorHandler {
 
   private:
     void admit(base::Fd socket);
+    [[nodiscard]] bool has_room_for(const ClientState& client);
     void finished(Connection& connection);
     void taskFailed(kj::Exception&& e) override;
 
@@ -36,6 +39,7 @@ class Server final : private kj::TaskSet::ErrorHandler {
     kj::UnixEventPort::FdObserver incoming_;
     std::set<Connection*> connections_;
     std::map<uid_t, std::size_t> connections_of_user_;
+    std::size_t connections_of_strangers_ = 0;
     kj::TaskSet tasks_;
 };
 

@@ -1,5 +1,6 @@
 #include "daemon/system/service.hpp"
 
+#include "base/system_error.hpp"
 #include "daemon/system/log.hpp"
 
 #include <cstring>
@@ -27,6 +28,12 @@ void announce_ready() {
 }
 
 void announce_stopping() { notify("STOPPING=1"); }
+
+std::size_t descriptor_limit() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) base::throw_system("getrlimit");
+    return limit.rlim_cur;
+}
 
 void raise_descriptor_limit() {
     rlimit limit{};

@@ -2,6 +2,8 @@
 #include "base/mapping.hpp"
 #include "control/protocol.hpp"
 #include "control/session.hpp"
+#include "daemon/control/client_state.hpp"
+#include "daemon/control/server.hpp"
 #include "daemon/raw_client.hpp"
 #include "daemon/refusal.hpp"
 #include "layout/readers.hpp"
@@ -11,12 +13,16 @@
 #include <capnp/serialize.h>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <random>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace shmbus::control {
 namespace {
@@ -272,6 +278,34 @@ TEST_F(HostileTest, AFloodOfConnectionsEndsByItself) {
     expect_service();
 }
 
+/// Who may not use the bus may not use up its connections either.
+TEST_F(HostileTest, StrangersTogetherHaveOnlySoManyConnections) {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    std::filesystem::permissions(daemon.directory(), std::filesystem::perms(0755));
+    const pid_t stranger = ::fork();
+    ASSERT_GE(stranger, 0);
+    if (stranger == 0) {
+        int status = 1;
+        try {
+            if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0)
+                ::_exit(2);
+            std::vector<RawClient> clients;
+            for (std::size_t i = 0; i < Server::max_connections_of_strangers; ++i)
+                clients.emplace_back(daemon.socket());
+            RawClient(daemon.socket()).expect_hang_up();
+            clients.back().bootstrap();
+            if (clients.back().receive()) status = 0; // those within the limit are served
+        } catch (const std::exception& e) {
+            std::fprintf(stderr, "%s\n", e.what());
+        }
+        ::_exit(status);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(stranger, &status, 0), stranger);
+    EXPECT_EQ(status, 0);
+    expect_service();
+}
+
 TEST_F(HostileTest, AUserHasOnlySoManySessions) {
     std::vector<std::unique_ptr<RawClient>> clients;
     for (int i = 0; i < 255; ++i) { // and the fixture's own
@@ -285,6 +319,37 @@ TEST_F(HostileTest, AUserHasOnlySoManySessions) {
     EXPECT_EQ(refused.code, Errc::limit);
     EXPECT_THAT(refused.message, HasSubstr("256 sessions"));
     EXPECT_EQ(session->describe_topic("orders").name, "orders");
+}
+
+/// The RPC system would keep a table entry for each.
+TEST_F(HostileTest, ACallWithCapabilitiesEndsTheConnection) {
+    RawClient client(daemon.socket());
+    client.bootstrap();
+    client.hello();
+    (void)client.receive();
+    (void)client.receive();
+    capnp::MallocMessageBuilder message;
+    auto call = message.initRoot<capnp::rpc::Message>().initCall();
+    call.setQuestionId(2);
+    auto target = call.initTarget().initPromisedAnswer();
+    target.setQuestionId(1);
+    target.initTransform(1)[0].setGetPointerField(0);
+    call.setInterfaceId(capnp::typeId<protocol::Session>());
+    call.initParams().initCapTable(1)[0].setSenderPromise(7);
+    client.send(message);
+    client.expect_hang_up();
+    expect_service();
+}
+
+TEST_F(HostileTest, AnAnswerToNothingEndsTheConnection) {
+    RawClient client(daemon.socket());
+    client.bootstrap();
+    (void)client.receive();
+    capnp::MallocMessageBuilder message;
+    message.initRoot<capnp::rpc::Message>().initReturn().setAnswerId(0);
+    client.send(message);
+    client.expect_hang_up();
+    expect_service();
 }
 
 TEST_F(HostileTest, ManyWaitingCallsAreRefused) {
@@ -304,7 +369,8 @@ TEST_F(HostileTest, ManyWaitingCallsAreRefused) {
     reinterpret_cast<layout::ReaderEntry*>(readers.bytes().data() +
                                            layout::readers_geometry_of(lease.parameters).entries)
         ->attach.store_release(layout::attach_word(lease.token, layout::ReaderMode::gate));
-    for (std::uint32_t question = 2; question < 2 + 65; ++question) {
+    constexpr std::uint32_t refused_question = 2 + ClientState::max_waiting_calls;
+    for (std::uint32_t question = 2; question <= refused_question; ++question) {
         capnp::MallocMessageBuilder message;
         auto call = message.initRoot<capnp::rpc::Message>().initCall();
         call.setQuestionId(question);
@@ -323,7 +389,7 @@ TEST_F(HostileTest, ManyWaitingCallsAreRefused) {
     ASSERT_TRUE(answer);
     capnp::FlatArrayMessageReader reader(*answer);
     const auto returned = reader.getRoot<capnp::rpc::Message>().getReturn();
-    EXPECT_EQ(returned.getAnswerId(), 66U);
+    EXPECT_EQ(returned.getAnswerId(), refused_question);
     const auto refused =
         returned.getResults().getContent().getAs<protocol::Session::DrainTopicResults>();
     EXPECT_EQ(refused.getRefusal().getCode(), static_cast<int>(Errc::limit));
