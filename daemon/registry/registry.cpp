@@ -2,6 +2,7 @@
 
 #include "daemon/registry/limits.hpp"
 #include "daemon/system/memory.hpp"
+#include "daemon/system/service.hpp"
 #include "shmbus/error.hpp"
 
 #include <algorithm>
@@ -79,8 +80,10 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
 
 void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
     std::size_t count = 0;
+    std::size_t all = 0;
     std::uint64_t used = 0;
     const auto charge = [&](const Topic& topic) {
+        ++all;
         if (topic.creator() != creator) return;
         ++count;
         used += topic.memory().allocated;
@@ -93,6 +96,15 @@ void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
         throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
                                              "remove some (shmbus topic rm)",
                                              creator, count));
+    const std::size_t files = system::descriptor_limit();
+    const std::size_t for_topics = files - std::min(files / 2, descriptors_for_connections);
+    if ((all + 1) * descriptors_per_topic > for_topics)
+        throw Error(
+            Errc::limit,
+            fmt::format("the daemon may open {} files, which is enough for {} topics: remove "
+                        "some (shmbus topic rm), or start it with a higher limit (ulimit "
+                        "-n, LimitNOFILE=)",
+                        files, all));
     if (need.allocated > max_memory_per_user - std::min(used, max_memory_per_user))
         throw Error(Errc::limit,
                     fmt::format("this topic needs {} MiB, and the topics of user {} have {} of the "

@@ -10,17 +10,18 @@ namespace shmbus::registry {
 
 namespace {
 
-ring::Reaped free_entry(Topic& topic, bool publishes, std::optional<std::uint32_t> entry) noexcept {
-    if (!entry) return {};
-    if (publishes) return topic.free_publisher(*entry);
-    topic.free_subscriber(*entry);
-    return {};
+void abandon(Topic& topic, bool publishes, std::optional<std::uint32_t> entry) noexcept {
+    if (!entry) return;
+    if (publishes)
+        topic.abandon_publisher(*entry);
+    else
+        topic.abandon_subscriber(*entry);
 }
 
 } // namespace
 
 SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
-    if (count() >= max_sessions)
+    if (peer.uid != 0 && count() - count(0) >= max_sessions)
         throw Error(Errc::limit,
                     fmt::format("the bus has {} sessions, the most it may have", max_sessions));
     if (count(peer.uid) >= max_sessions_per_user)
@@ -88,7 +89,8 @@ void Sessions::release(SessionId session, LeaseId lease) noexcept {
     if (owner == sessions_.end()) return;
     const auto held = owner->second.held.extract(lease);
     if (held.empty()) return;
-    free_entry(*held.mapped().topic, held.mapped().publishes, held.mapped().entry);
+    abandon(*held.mapped().topic, held.mapped().publishes, held.mapped().entry);
+    held.mapped().topic->reap();
 }
 
 bool Sessions::connection_closed(SessionId session) noexcept {
@@ -104,11 +106,15 @@ std::optional<Ended> Sessions::process_died(SessionId session) noexcept {
     auto gone = sessions_.extract(session);
     if (gone.empty()) return std::nullopt;
     Ended ended{.who = std::move(gone.mapped().who), .reaped = {}};
+    // Each topic is gone through once, however many of its entries the process held.
     for (const auto& [id, held] : gone.mapped().held) {
-        const auto reaped = free_entry(*held.topic, held.publishes, held.entry);
+        abandon(*held.topic, held.publishes, held.entry);
+        ++(held.publishes ? ended.publishers : ended.subscribers);
+    }
+    for (const auto& [id, held] : gone.mapped().held) {
+        const auto reaped = held.topic->reap();
         ended.reaped.claims += reaped.claims;
         ended.reaped.chunks += reaped.chunks;
-        ++(held.publishes ? ended.publishers : ended.subscribers);
     }
     on_gone_(session);
     return ended;

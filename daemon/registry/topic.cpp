@@ -94,9 +94,28 @@ std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder
     return PublisherEntry{*entry, last_publisher_id_};
 }
 
-ring::Reaped Topic::free_publisher(std::uint32_t entry) noexcept {
-    publishers_[entry].reset();
-    return ring::reap_publisher(view_, entry);
+void Topic::abandon_publisher(std::uint32_t entry) noexcept { abandoned_publishers_.set(entry); }
+
+void Topic::abandon_subscriber(std::uint32_t entry) noexcept { abandoned_readers_.set(entry); }
+
+ring::Reaped Topic::reap() noexcept {
+    ring::Reaped reaped;
+    if (abandoned_publishers_.any()) {
+        reaped = ring::reap_publishers(view_, abandoned_publishers_);
+        for (std::uint32_t p = 0; p < publishers_.size(); ++p)
+            if (abandoned_publishers_[p]) publishers_[p].reset();
+        abandoned_publishers_.reset();
+    }
+    if (abandoned_readers_.any()) {
+        ring::Entries dead;
+        for (std::uint32_t r = 0; r < readers_.size(); ++r) {
+            if (abandoned_readers_[r]) readers_[r].holder.reset();
+            dead[r] = !readers_[r].holder;
+        }
+        ring::reap_readers(view_, dead);
+        abandoned_readers_.reset();
+    }
+    return reaped;
 }
 
 std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder) {
@@ -109,11 +128,6 @@ std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& hold
     if (reader.last_token == 0) reader.last_token = tokens_per_lease;
     ring::lease_reader(view_, *entry, holder.pid);
     return SubscriberEntry{*entry, reader.last_token};
-}
-
-void Topic::free_subscriber(std::uint32_t entry) noexcept {
-    readers_[entry].holder.reset();
-    ring::reap_reader(view_, entry);
 }
 
 std::vector<Holder> Topic::publishers() const {
@@ -134,15 +148,18 @@ std::size_t Topic::subscriber_count() const noexcept {
                       [](const auto& reader) { return reader.holder.has_value(); }));
 }
 
+bool Topic::gates(std::uint32_t reader) const noexcept {
+    const std::uint64_t attach = view_.readers.entry(reader).attach.load_acquire();
+    return layout::mode_of(attach) == layout::ReaderMode::gate &&
+           view_.ring.watch(reader).lossy.load_acquire() != attach;
+}
+
 std::vector<Topic::SubscriberHint> Topic::subscribers() const {
     std::vector<SubscriberHint> hints;
     for (std::uint32_t i = 0; i < readers_.size(); ++i) {
         if (!readers_[i].holder) continue;
-        const auto& entry = view_.readers.entry(i);
-        const std::uint64_t attach = entry.attach.load_acquire();
-        const bool given_up = view_.ring.lossy_mark(i).load_acquire() == attach;
-        hints.push_back({*readers_[i].holder, std::min(entry.cursor.load_acquire(), head_hint()),
-                         layout::mode_of(attach) == layout::ReaderMode::gate && !given_up});
+        const Sequence cursor = view_.readers.entry(i).cursor.load_acquire();
+        hints.push_back({*readers_[i].holder, std::min(cursor, head_hint()), gates(i)});
     }
     return hints;
 }
@@ -158,11 +175,12 @@ Sequence Topic::first_hint() const noexcept {
                                         : head + 1 - parameters_.capacity;
 }
 
-bool Topic::is_drained_hint() const {
+bool Topic::is_drained_hint() const noexcept {
     const Sequence head = head_hint();
-    const auto hints = subscribers();
-    return std::all_of(hints.begin(), hints.end(),
-                       [&](const auto& hint) { return !hint.gates || hint.cursor >= head; });
+    for (std::uint32_t r = 0; r < readers_.size(); ++r)
+        if (readers_[r].holder && gates(r) && view_.readers.entry(r).cursor.load_acquire() < head)
+            return false;
+    return true;
 }
 
 void Topic::set_state(layout::RingState state) noexcept {

@@ -64,14 +64,17 @@ class Topic {
     /// Nothing when all entries are taken.
     [[nodiscard]] std::optional<PublisherEntry> lease_publisher(const Holder& holder);
     /// The holder will not touch the ring through this entry again: it released it, or is dead.
-    ring::Reaped free_publisher(std::uint32_t entry) noexcept;
+    /// The entry is free after the next reap().
+    void abandon_publisher(std::uint32_t entry) noexcept;
 
     struct SubscriberEntry {
         std::uint32_t entry;
         std::uint64_t token;
     };
     [[nodiscard]] std::optional<SubscriberEntry> lease_subscriber(const Holder& holder);
-    void free_subscriber(std::uint32_t entry) noexcept;
+    void abandon_subscriber(std::uint32_t entry) noexcept;
+    /// Cleans up after all who abandoned an entry since the last time, together.
+    ring::Reaped reap() noexcept;
 
     [[nodiscard]] std::vector<Holder> publishers() const;
     [[nodiscard]] std::size_t publisher_count() const noexcept;
@@ -87,12 +90,15 @@ class Topic {
     [[nodiscard]] Sequence head_hint() const noexcept;
     [[nodiscard]] Sequence first_hint() const noexcept;
     /// Whether every subscriber that publishers wait for has acknowledged everything.
-    [[nodiscard]] bool is_drained_hint() const;
+    [[nodiscard]] bool is_drained_hint() const noexcept;
 
     void set_state(layout::RingState state) noexcept;
     [[nodiscard]] layout::RingState state() const noexcept { return state_; }
 
   private:
+    /// Whether publishers wait for this subscriber, as shared memory has it.
+    [[nodiscard]] bool gates(std::uint32_t reader) const noexcept;
+
     struct Reader {
         std::optional<Holder> holder;
         std::uint64_t last_token = 0;
@@ -110,6 +116,8 @@ class Topic {
     ring::Topic view_;
     std::vector<std::optional<Holder>> publishers_; // by entry
     std::vector<Reader> readers_;                   // by entry
+    ring::Entries abandoned_publishers_;
+    ring::Entries abandoned_readers_;
     std::uint32_t last_publisher_id_ = 0;
 };
 

@@ -39,7 +39,7 @@ void Supervisor::died(registry::SessionId session) noexcept {
         line += fmt::format("; freed {} publishers, {} subscribers, {} chunks; {} events aborted",
                             ended->publishers, ended->subscribers, ended->reaped.chunks,
                             ended->reaped.claims);
-    system::log(system::Level::info, line);
+    log_.log(system::Level::info, line);
 }
 
 void Supervisor::taskFailed(kj::Exception&& e) {

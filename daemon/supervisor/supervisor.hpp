@@ -6,6 +6,7 @@
 
 #include "base/fd.hpp"
 #include "daemon/registry/sessions.hpp"
+#include "daemon/system/log.hpp"
 
 #include <kj/async-unix.h>
 #include <map>
@@ -30,6 +31,7 @@ class Supervisor final : private kj::TaskSet::ErrorHandler {
     registry::Sessions& sessions_;
     /// Ends a watch when it is destroyed.
     std::map<registry::SessionId, kj::Own<kj::PromiseFulfiller<void>>> watched_;
+    system::ThrottledLog log_;
     kj::TaskSet tasks_;
 };
 

@@ -61,8 +61,10 @@ Received Receiver::receive(Deadline deadline) noexcept {
     if (free_ == 0) return Nothing::too_many_held;
     Received received = Nothing::timed_out;
     Look found = look(received);
-    // Whatever the deadline, what is there now is looked at: a filter may leave out any number.
-    for (const Sequence head = reader_.head();
+    // Whatever the deadline, what is there now is looked at: a filter may leave out any number, but
+    // not more than the ring holds, whatever its tail says.
+    const Sequence last = reader_.position() + reader_.ring().capacity();
+    for (const Sequence head = std::min(reader_.head(), last);
          found == Look::skipped && (reader_.position() <= head || !deadline.passed());)
         found = look(received);
     if (found == Look::found || deadline.passed()) return received;
@@ -81,6 +83,9 @@ bool Receiver::spin(Deadline deadline, Received& received) noexcept {
 }
 
 Received Receiver::park(Deadline deadline) noexcept {
+    // Whoever maps the ring can move its sleepers to a futex of its own (FUTEX_REQUEUE asks for no
+    // right to write), where nobody wakes them: so nobody sleeps for ever.
+    constexpr auto longest_sleep = std::chrono::minutes(1);
     Received received = Nothing::timed_out;
     for (;;) {
         const std::uint64_t armed_at = reader_.arm();
@@ -90,11 +95,10 @@ Received Receiver::park(Deadline deadline) noexcept {
             if (deadline.passed()) return Nothing::timed_out;
             continue;
         }
-        switch (reader_.sleep(armed_at, deadline)) {
-        case base::Woken::timed_out: return Nothing::timed_out;
-        case base::Woken::interrupted: return Nothing::interrupted;
-        case base::Woken::look: break;
-        }
+        const Deadline until = std::min(deadline.when(), Deadline(longest_sleep).when());
+        const auto woken = reader_.sleep(armed_at, until);
+        if (woken == base::Woken::interrupted) return Nothing::interrupted;
+        if (woken == base::Woken::timed_out && deadline.passed()) return Nothing::timed_out;
     }
 }
 

@@ -76,8 +76,8 @@ std::string problem_with(const RingParameters& p) {
 
 RingGeometry geometry_of(const RingParameters& p) noexcept {
     RingGeometry g{};
-    g.lossy_marks = page;
-    g.publishers = g.lossy_marks + round_up(p.max_readers * sizeof(LossyMark), 64);
+    g.watches = page;
+    g.publishers = g.watches + round_up(p.max_readers * sizeof(ReaderWatch), 64);
     g.chunk_words = g.publishers + p.max_publishers * sizeof(PublisherEntry);
     // The number of chunks does not depend on where they are: count first, place then.
     add_classes(p, g, 0);

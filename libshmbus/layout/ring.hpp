@@ -1,7 +1,7 @@
 // The bytes of a ring: one topic's newest events, its publishers and its chunk pool.
 //
 //     offset 0     RingHeader        geometry (fixed at creation), then the hot words, a line each
-//     4096         LossyMark[]       one for each subscriber entry: whom publishers wait for no more
+//     4096         ReaderWatch[]     one for each subscriber entry: whom publishers wait for no more
 //     ...          PublisherEntry[]  one line each
 //     ...          ChunkWord[]       one stamp for each chunk
 //     page         Slot[]            capacity x slot_bytes; allocated when the ring is made
@@ -72,7 +72,7 @@ enum class RingState : std::uint32_t {
 ///      0  magic                8  major|minor|page of header   16  total bytes   24  topic uuid
 ///     40  RingParameters      88  reserved
 ///     256 tail          384 wake, rung     512 space_armed     640 state, publisher_limit
-///     768 watched...                       896 hands[]
+///     768 hands[]
 struct RingHeader {
     std::uint64_t magic;
     std::uint16_t major;
@@ -94,23 +94,25 @@ struct RingHeader {
     alignas(128) Word32 state; // RingState, written by the daemon
     Word32 publisher_limit;    // entries from here on were never used; written by the daemon
 
-    alignas(128) Word64 watched; // the gate as publishers last met it: who, and its cursor
-    Word64 watched_since;        // monotonic ns at which `watched` was first seen so
-    Word64 watched_last;         // and last
-
-    alignas(
-        128) std::array<Word32, 8> hands; // a chunk class's clock hand; a hint, any value is safe
+    // Each a chunk class's clock hand; a hint, any value is safe.
+    alignas(128) std::array<Word32, 8> hands;
+    std::array<std::uint8_t, 224> reserved2;
 };
 static_assert(offsetof(RingHeader, major) == 8 && offsetof(RingHeader, total_bytes) == 16);
 static_assert(offsetof(RingHeader, topic) == 24 && offsetof(RingHeader, parameters) == 40);
 static_assert(offsetof(RingHeader, tail) == 256 && offsetof(RingHeader, wake) == 384);
 static_assert(offsetof(RingHeader, space_armed) == 512 && offsetof(RingHeader, state) == 640);
-static_assert(offsetof(RingHeader, watched) == 768 && offsetof(RingHeader, hands) == 896);
+static_assert(offsetof(RingHeader, hands) == 768);
 static_assert(sizeof(RingHeader) == 1024);
 
-/// ReaderEntry::attach of a subscriber that publishers wait for no more; 0: none. Nobody clears it: a
-/// subscriber that joins again takes a new token, which makes a new word.
-using LossyMark = Word64;
+/// What publishers know of one subscriber entry; see ring/gate.hpp.
+struct ReaderWatch {
+    /// ReaderEntry::attach of a subscriber that they wait for no more; 0: none. Nobody clears it: a
+    /// subscriber that joins again takes a new token, which makes a new word.
+    Word64 lossy;
+    Word64 seen;  // who was in the way, and how far it had come
+    Word64 since; // monotonic ns at which it was first seen so
+};
 
 /// One publisher. The daemon hands entries out and takes them back.
 struct PublisherEntry {
@@ -162,7 +164,7 @@ struct ChunkClass {
 /// Where everything is; computed, never read from shared memory.
 struct RingGeometry {
     static constexpr std::size_t max_classes = 8;
-    std::uint64_t lossy_marks;
+    std::uint64_t watches;
     std::uint64_t publishers;
     std::uint64_t chunk_words;
     std::uint64_t slots;

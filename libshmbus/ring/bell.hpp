@@ -40,6 +40,15 @@ class Bell {
         rung_.raise_seq_cst(before + 1); // only now: a dead ringer must not look like one who rang
     }
 
+    /// Undoes what a hostile sleeper or ringer wrote: `armed` or `rung` ahead of the word, where
+    /// they would stay. ring() has to follow: it wakes who armed before this and was forgotten here.
+    void heal() noexcept {
+        for (base::Word64* const ahead : {&armed_, &rung_}) {
+            std::uint64_t seen = ahead->load_seq_cst();
+            if (seen > word_.load_seq_cst()) (void)ahead->cas_seq_cst(seen, 0);
+        }
+    }
+
     void ring_if_needed() noexcept {
         if (somebody_sleeps()) ring();
     }

@@ -14,9 +14,12 @@
 //     look at the readers again, take the      start no lower than the largest gate
 //     smaller                                  that any publisher entry shows
 //
-// Of any two, one sees the other. A subscriber that stands still for evict_after while it is the
-// gate loses that right: a publisher writes its attach token into the ring's lossy marks (the
-// readers object is read-only for publishers), and all skip it from then on.
+// Of any two, one sees the other. A subscriber that stands still for evict_after while a publisher
+// is short of room loses that right: a publisher marks it in the ring (the readers object is
+// read-only for publishers), and all skip it from then on (model: lossy). Each subscriber has its
+// own clock, kept by all publishers together and started by the first who finds it in the way; so
+// many short waits count as one long one, and however many stand still, they go together. Only a
+// cursor that moves on stops the clock: one that moves to and fro does not.
 #pragma once
 
 #include "ring/view.hpp"
@@ -34,21 +37,23 @@ class Gate {
     /// The same, as it was at the last look.
     [[nodiscard]] bool was_past(Sequence s) const noexcept { return s <= cached_; }
 
-    /// Once whoever holds up sequence `s` has stood still for evict_after: if it stands before a
-    /// claim, the publisher of that is the one to blame, and its claim is revoked; otherwise it and
-    /// all beside it are marked lossy. Whether something was done now.
+    /// Marks lossy who stands before sequence `s` and has stood still for evict_after. One that
+    /// stands at a claim is not to blame, but the publisher of that: then the claim is revoked, and
+    /// all may have another evict_after. Whether something was done now.
     bool evict_if_stalled(Sequence s) noexcept;
 
   private:
-    struct Slowest {
+    struct Standing {
+        layout::ReaderWatch& watch;
+        std::uint64_t mark; // as it was before `attach` was read
+        std::uint64_t attach;
         Sequence cursor;
-        std::uint32_t reader;
-        std::uint64_t attach; // 0: nobody is slower than the ceiling
     };
     Sequence refresh() noexcept;
-    [[nodiscard]] bool stood_still(const Slowest& gate) noexcept;
+    template <class Visit> void for_each_gate(Visit visit) const noexcept;
+    [[nodiscard]] Sequence slowest(Sequence ceiling) const noexcept;
+    [[nodiscard]] bool stood_still(const Standing& reader, std::uint64_t now) const noexcept;
     bool revoke_claim(Sequence s) noexcept;
-    [[nodiscard]] Slowest slowest(Sequence ceiling) const noexcept;
 
     Topic topic_;
     layout::PublisherEntry& entry_;

@@ -77,8 +77,8 @@ void Reader::join(const Start& start) noexcept {
 void Reader::announce(Sequence cursor) noexcept {
     auto& entry = topic_.readers.entry(index_);
     const auto mode = gates_ ? layout::ReaderMode::gate : layout::ReaderMode::lossy;
-    // The cursor first: an attached entry with the cursor of its previous holder would let
-    // publishers run (model gate -DORDER).
+    // The cursor of the entry's previous holder would do as well (model gate -DENTRY_REUSE), but
+    // publishers would first run up to it.
     entry.cursor.store_relaxed(cursor);
     entry.attach.store_release(layout::attach_word(token_, mode)); // pairs with Gate::slowest
     cursor_ = cursor;
@@ -92,7 +92,7 @@ void Reader::announce(Sequence cursor) noexcept {
 }
 
 bool Reader::was_evicted() const noexcept {
-    return gates_ && topic_.ring.lossy_mark(index_).load_acquire() ==
+    return gates_ && topic_.ring.watch(index_).lossy.load_acquire() ==
                          layout::attach_word(token_, layout::ReaderMode::gate);
 }
 

@@ -8,8 +8,8 @@ using layout::ChunkState;
 
 namespace {
 
-/// Ends what `owner` has under way in one slot; whether there was anything.
-bool abort_claim(const RingView& ring, base::Word64& word, std::uint32_t owner) noexcept {
+/// Ends what one of `dead` has under way in one slot; whether there was anything.
+bool abort_claim(const RingView& ring, base::Word64& word, const Entries& dead) noexcept {
     std::uint64_t seen = word.load_acquire();
     // A publisher may step over the slot at this moment, once a lap. More than a few times is a
     // publisher gone wild, and the daemon has others to look after.
@@ -17,7 +17,7 @@ bool abort_claim(const RingView& ring, base::Word64& word, std::uint32_t owner) 
         const Stamp stamp(seen);
         const bool writing = stamp.slot_state() == SlotState::claimed ||
                              stamp.slot_state() == SlotState::quarantined;
-        if (!writing || stamp.owner() != owner) return false;
+        if (!writing || !dead[stamp.owner()]) return false;
         const Sequence s = stamp.sequence(ring.header().tail.load_acquire());
         // Publishers step over quarantined slots meanwhile: then look at what it became.
         if (!word.cas_acq_rel(seen, Stamp::slot(s, SlotState::aborted).word())) continue;
@@ -40,41 +40,59 @@ void raise(base::Word32& limit, std::uint32_t to) noexcept {
 
 } // namespace
 
-Reaped reap_publisher(const Topic& topic, std::uint32_t owner) noexcept {
+Reaped reap_publishers(const Topic& topic, const Entries& dead) noexcept {
     Reaped reaped;
     for (std::uint32_t i = 0; i < topic.ring.capacity(); ++i)
-        if (abort_claim(topic.ring, topic.ring.slot(i).stamp, owner)) ++reaped.claims;
+        if (abort_claim(topic.ring, topic.ring.slot(i).stamp, dead)) ++reaped.claims;
     help_tail(topic.ring);
     // Wake first, free then: subscribers wait for the tombstone, nobody waits for the chunks yet.
     ring_bells(topic);
-    const std::uint64_t owned = Stamp::chunk(ChunkState::owned, 0, owner).word();
     for (std::uint32_t c = 0; c < topic.ring.chunk_count(); ++c) {
-        std::uint64_t expected = owned;
-        if (topic.ring.chunk_word(c).load_relaxed() == owned &&
-            topic.ring.chunk_word(c).cas_release(expected, 0)) // pairs with Pool::take_from
+        std::uint64_t word = topic.ring.chunk_word(c).load_relaxed();
+        const Stamp stamp(word);
+        if (stamp.chunk_state() == ChunkState::owned && dead[stamp.owner()] &&
+            topic.ring.chunk_word(c).cas_release(word, 0)) // pairs with Pool::take_from
             ++reaped.chunks;
     }
-    auto& entry = topic.ring.publisher(owner);
-    entry.gate.store_relaxed(0);
-    entry.pid.store_relaxed(0);
-    entry.id.store_release(0);
+    for (std::uint32_t p = 0; p < topic.ring.parameters().max_publishers; ++p) {
+        if (!dead[p]) continue;
+        auto& entry = topic.ring.publisher(p);
+        entry.gate.store_relaxed(0);
+        entry.pid.store_relaxed(0);
+        entry.id.store_release(0);
+    }
     if (reaped.chunks != 0) ring_bells(topic);
     return reaped;
 }
 
-void reap_reader(const Topic& topic, std::uint32_t reader) noexcept {
-    auto& entry = topic.readers.entry(reader);
-    entry.attach.store_release(0); // off the gate
-    entry.pid.store_relaxed(0);
-    // Every bit, not only those its cells name: a subscriber may have written anything.
-    const std::uint64_t others = ~(std::uint64_t{1} << reader % 64);
-    for (std::uint32_t c = 0; c < topic.ring.chunk_count(); ++c) {
-        auto& bits = topic.readers.bits(c)[reader / 64];
-        if ((bits.load_relaxed() & ~others) != 0) bits.fetch_and_seq_cst(others);
+void reap_readers(const Topic& topic, const Entries& dead) noexcept {
+    std::array<std::uint64_t, layout::max_max_readers / 64> gone{};
+    std::uint32_t limit = 0;
+    for (std::uint32_t r = 0; r < topic.readers.max_readers(); ++r) {
+        if (!dead[r]) {
+            limit = r + 1;
+            continue;
+        }
+        gone[r / 64] |= std::uint64_t{1} << r % 64;
+        auto& entry = topic.readers.entry(r);
+        entry.attach.store_release(0); // off the gate
+        entry.pid.store_relaxed(0);
     }
-    auto* cells = topic.readers.cells(reader);
-    for (std::uint32_t i = 0; i < layout::hold_cells; ++i) cells[i].store_release(0);
-    topic.space_bell().ring();
+    topic.readers.header().reader_limit.store_release(limit);
+    // Every bit, not only those their cells name: a subscriber may have written anything.
+    for (std::uint32_t c = 0; c < topic.ring.chunk_count(); ++c) {
+        auto* bits = topic.readers.bits(c);
+        for (std::uint32_t w = 0; w < topic.readers.words_per_chunk(); ++w)
+            if ((bits[w].load_relaxed() & gone[w]) != 0) bits[w].fetch_and_seq_cst(~gone[w]);
+    }
+    for (std::uint32_t r = 0; r < topic.readers.max_readers(); ++r) {
+        if (!dead[r]) continue;
+        auto* cells = topic.readers.cells(r);
+        for (std::uint32_t i = 0; i < layout::hold_cells; ++i) cells[i].store_release(0);
+    }
+    topic.event_bell().heal();
+    topic.space_bell().heal();
+    ring_bells(topic);
 }
 
 void lease_publisher(const Topic& topic, std::uint32_t owner, std::uint32_t id,

@@ -7,6 +7,8 @@
 
 #include "ring/view.hpp"
 
+#include <bitset>
+
 namespace shmbus::ring {
 
 struct Reaped {
@@ -14,13 +16,25 @@ struct Reaped {
     std::uint32_t chunks = 0; // that were freed
 };
 
-/// The process behind publisher entry `owner` is dead (its pidfd said so) or has released the
-/// entry: turns its claims into tombstones, frees its chunks, wakes who may have missed the wake-up
-/// it did not live to give. The entry is free afterwards.
-Reaped reap_publisher(const Topic& topic, std::uint32_t owner) noexcept;
+/// Publisher entries, or subscriber entries.
+using Entries = std::bitset<layout::max_max_publishers + 1>;
 
-/// The same for a subscriber: clears its holds, takes it off the gate, wakes publishers.
-void reap_reader(const Topic& topic, std::uint32_t reader) noexcept;
+/// The processes behind these publisher entries are dead (their pidfds said so) or have released
+/// them: turns their claims into tombstones, frees their chunks, wakes who may have missed the
+/// wake-up they did not live to give. The entries are free afterwards. One pass over the ring,
+/// however many there are.
+Reaped reap_publishers(const Topic& topic, const Entries& dead) noexcept;
+inline Reaped reap_publisher(const Topic& topic, std::uint32_t owner) noexcept {
+    return reap_publishers(topic, Entries().set(owner));
+}
+
+/// The same for subscribers: clears their holds, takes them off the gate, wakes everybody. To be
+/// called with every entry that nobody holds: a subscriber may have written to any of them, and to
+/// all else in the readers object; what that would do for ever is undone here.
+void reap_readers(const Topic& topic, const Entries& dead) noexcept;
+inline void reap_reader(const Topic& topic, std::uint32_t reader) noexcept {
+    reap_readers(topic, Entries().set(reader));
+}
 
 /// Makes entry `owner` (found free by the daemon's own books) one publisher's.
 void lease_publisher(const Topic& topic, std::uint32_t owner, std::uint32_t id,

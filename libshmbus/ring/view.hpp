@@ -61,9 +61,9 @@ class RingView {
     [[nodiscard]] Slot& slot(Sequence s) const noexcept {
         return *reinterpret_cast<Slot*>(slots_ + ((s & index_mask_) << slot_shift_));
     }
-    [[nodiscard]] layout::LossyMark& lossy_mark(std::uint32_t reader) const noexcept {
+    [[nodiscard]] layout::ReaderWatch& watch(std::uint32_t reader) const noexcept {
         assert(reader < parameters_.max_readers);
-        return reinterpret_cast<layout::LossyMark*>(base_ + geometry_.lossy_marks)[reader];
+        return reinterpret_cast<layout::ReaderWatch*>(base_ + geometry_.watches)[reader];
     }
     [[nodiscard]] layout::PublisherEntry& publisher(std::uint32_t i) const noexcept {
         assert(i < parameters_.max_publishers);

@@ -4,6 +4,7 @@
 #include "shmbus/error.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 namespace shmbus::registry {
 namespace {
@@ -149,6 +150,22 @@ TEST(Registry, ChargesATopicUntilItsLastHolderIsGone) {
     held.reset();
     EXPECT_NO_THROW(create());
     EXPECT_NO_THROW(registry.create("another", large(), false, user + 1)) << "quota is per user";
+}
+
+/// Connections need descriptors too, the one that removes a topic among them.
+TEST(Registry, KeepsDescriptorsForConnections) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit few = before;
+    few.rlim_cur = 200;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    Registry registry;
+    for (int i = 0; i < 25; ++i)
+        EXPECT_TRUE(registry.create("t" + std::to_string(i), small(), false, uid_t(i)));
+    const auto refused = refusal([&] { registry.create("one-more", small(), false, user); });
+    EXPECT_EQ(refused.first, Errc::limit);
+    EXPECT_THAT(refused.second, HasSubstr("ulimit -n"));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST(Registry, ClosesAll) {

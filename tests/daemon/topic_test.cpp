@@ -76,7 +76,8 @@ TEST_F(TopicTest, PublisherIdsAreNeverUsedTwice) {
     EXPECT_EQ(first->id, 1U);
     EXPECT_EQ(second->id, 2U);
     EXPECT_NE(first->entry, second->entry);
-    topic.free_publisher(first->entry);
+    topic.abandon_publisher(first->entry);
+    (void)topic.reap();
     const auto third = topic.lease_publisher(holder);
     ASSERT_TRUE(third);
     EXPECT_EQ(third->entry, first->entry) << "the lowest free entry keeps the table short";
@@ -91,7 +92,8 @@ TEST_F(TopicTest, EntriesRunOut) {
     }
     EXPECT_FALSE(topic.lease_publisher(holder));
     EXPECT_FALSE(topic.lease_subscriber(holder));
-    topic.free_publisher(200);
+    topic.abandon_publisher(200);
+    (void)topic.reap();
     EXPECT_EQ(topic.lease_publisher(holder)->entry, 200U);
 }
 
@@ -104,7 +106,8 @@ TEST_F(TopicTest, AttachTokensLeaveRoomForRejoining) {
         EXPECT_NE(lease->token, 0U);
         EXPECT_EQ(lease->token >> 56U, 0U);
         EXPECT_TRUE(ranges.insert(lease->token >> 20U).second);
-        topic.free_subscriber(lease->entry);
+        topic.abandon_subscriber(lease->entry);
+        (void)topic.reap();
     }
 }
 
@@ -117,7 +120,8 @@ TEST_F(TopicTest, LeasesShowInTheMemory) {
     EXPECT_EQ(client.ring.publisher_limit(), 1U);
     EXPECT_EQ(client.readers.entry(subscriber->entry).pid.load_acquire(), holder.pid);
     EXPECT_EQ(client.readers.reader_limit(), 1U);
-    topic.free_publisher(publisher->entry);
+    topic.abandon_publisher(publisher->entry);
+    (void)topic.reap();
     EXPECT_EQ(client.ring.publisher(publisher->entry).id.load_acquire(), 0U);
 }
 
@@ -149,9 +153,9 @@ TEST_F(TopicTest, IsDrainedWhenEverybodyWhoCountsHasAcknowledged) {
     entry.attach.store_release(gate);
     entry.cursor.store_release(9);
     EXPECT_FALSE(topic.is_drained_hint());
-    client.ring.lossy_mark(lease->entry).store_release(gate);
+    client.ring.watch(lease->entry).lossy.store_release(gate);
     EXPECT_TRUE(topic.is_drained_hint()) << "publishers gave it up";
-    client.ring.lossy_mark(lease->entry).store_release(gate - 1);
+    client.ring.watch(lease->entry).lossy.store_release(gate - 1);
     EXPECT_FALSE(topic.is_drained_hint()) << "they gave up an earlier one";
     entry.cursor.store_release(10);
     EXPECT_TRUE(topic.is_drained_hint());

@@ -44,8 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     // The header behind the parameters, then everything up to the chunks' contents.
     test::scribble(ring.ring_bytes(), 256, 768, input);
     test::scribble(ring.ring_bytes(), geometry.slots, 4 * 128, input);
-    test::scribble(ring.ring_bytes(), geometry.lossy_marks, geometry.slots - geometry.lossy_marks,
-                   input);
+    test::scribble(ring.ring_bytes(), geometry.watches, geometry.slots - geometry.watches, input);
     test::scribble(ring.ring_bytes(), geometry.slots_end, 64, input);
     test::use(ring, input);
     return 0;

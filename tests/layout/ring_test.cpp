@@ -54,8 +54,8 @@ TEST(Geometry, AllOfTheseAreValid) {
 TEST(Geometry, PartsFollowEachOtherWithoutOverlap) {
     for (const auto& p : various()) {
         const auto g = geometry_of(p);
-        EXPECT_EQ(g.lossy_marks, page);
-        EXPECT_GE(g.publishers, g.lossy_marks + p.max_readers * sizeof(LossyMark));
+        EXPECT_EQ(g.watches, page);
+        EXPECT_GE(g.publishers, g.watches + p.max_readers * sizeof(ReaderWatch));
         EXPECT_EQ(g.publishers % 64, 0U);
         EXPECT_GE(g.chunk_words, g.publishers + p.max_publishers * sizeof(PublisherEntry));
         EXPECT_GE(g.slots, g.chunk_words + g.chunk_count * sizeof(ChunkWord));

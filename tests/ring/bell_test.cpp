@@ -156,6 +156,15 @@ TEST_F(Wakes, TheReapingOfAPublisherThatDiedBeforeItRang) {
               Woken::look);
 }
 
+/// Another subscriber can write there, and then no publisher would ring any more.
+TEST_F(Wakes, TheReapingOfASubscriberThatWipedOutWhoIsArmed) {
+    EXPECT_EQ(while_asleep([&] {
+                  ring.topic.readers.header().armed.store_release(0);
+                  ring::reap_reader(ring.topic, 5);
+              }),
+              Woken::look);
+}
+
 TEST_F(Wakes, AChangeOfState) {
     EXPECT_EQ(while_asleep([&] { ring::set_state(ring.topic, layout::RingState::closed); }),
               Woken::look);

@@ -147,6 +147,20 @@ TEST(Recovery, LimitsOnlyGrow) {
     EXPECT_EQ(ring.topic.readers.reader_limit(), 64U);
 }
 
+TEST(Recovery, ReapsManyAtOnce) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    ring.set(1, SlotState::claimed, 1);
+    ring.set(2, SlotState::claimed, 3);
+    ring.set(3, SlotState::claimed, 4);
+    ring.topic.ring.header().tail.store_release(4);
+    const auto reaped = ring::reap_publishers(ring.topic, ring::Entries().set(1).set(4));
+    EXPECT_EQ(reaped.claims, 2U);
+    EXPECT_TRUE(ring.is(1, SlotState::aborted));
+    EXPECT_TRUE(ring.is(2, SlotState::claimed, 3)) << "alive";
+    EXPECT_TRUE(ring.is(3, SlotState::aborted));
+}
+
 // ---- subscribers
 // ---------------------------------------------------------------------------------
 
@@ -182,6 +196,40 @@ TEST(Recovery, ClearsHoldBitsThatNoCellNames) {
         EXPECT_EQ(ring.topic.readers.bits(c)[0].load_acquire(), ~0ULL);
         EXPECT_EQ(ring.topic.readers.bits(c)[1].load_acquire(), ~0ULL ^ 1ULL << 3U);
     }
+}
+
+/// A subscriber may have written anything to the readers object; nothing of it outlives it.
+TEST(Recovery, UndoesWhatADeadSubscriberWrote) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    Sub alive(ring, 2);
+    auto& header = ring.topic.readers.header();
+    header.armed.store_release(~std::uint64_t{0});
+    header.space_rung.store_release(~std::uint64_t{0});
+    ring.topic.ring.header().space_armed.store_release(~std::uint64_t{0});
+    header.reader_limit.store_release(0);
+    for (std::uint32_t r = 3; r < 20; ++r) {
+        ring.topic.readers.entry(r).attach.store_release(
+            layout::attach_word(r, layout::ReaderMode::gate));
+        ring.topic.readers.cells(r)[7].store_release(layout::hold_word(1, 0));
+    }
+    ring.topic.readers.bits(1)[0].store_release(0xffff0);
+
+    auto dead = ring::Entries().set();
+    dead[2] = false;
+    ring::reap_readers(ring.topic, dead);
+
+    EXPECT_FALSE(ring.topic.event_bell().somebody_sleeps());
+    EXPECT_FALSE(ring.topic.space_bell().somebody_sleeps());
+    (void)ring.topic.space_bell().arm();
+    EXPECT_TRUE(ring.topic.space_bell().somebody_sleeps());
+    EXPECT_EQ(ring.topic.readers.reader_limit(), 3U);
+    EXPECT_EQ(ring.topic.readers.bits(1)[0].load_acquire(), 0U);
+    pub.publish_many(8);
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::timed_out) << "alive is waited for";
+    (void)alive.drain();
+    pub.publish_many(8);
+    EXPECT_EQ(alive.drain().size(), 8U);
 }
 
 TEST(Recovery, AnEntryOfASubscriberCanBeGivenToAnother) {

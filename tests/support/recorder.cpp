@@ -53,7 +53,9 @@ const char* name_in_ring(const ring::RingView& ring, const void* word) {
         if (word == &slot.stamp) return "stamp";
         if (is_within(word, &slot, ring.parameters().slot_bytes)) return "content";
     }
-    if (is_within(word, &ring.lossy_mark(0), ring.parameters().max_readers * 8U)) return "lossy";
+    if (is_within(word, &ring.watch(0),
+                  ring.parameters().max_readers * sizeof(layout::ReaderWatch)))
+        return "lossy";
     for (std::uint32_t p = 0; p < ring.parameters().max_publishers; ++p)
         if (word == &ring.publisher(p).gate) return "gate";
     if (is_within(word, &ring.publisher(0), ring.parameters().max_publishers * 64U))
