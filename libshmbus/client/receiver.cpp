@@ -61,15 +61,22 @@ Received Receiver::receive(Deadline deadline) noexcept {
     if (free_ == 0) return Nothing::too_many_held;
     Received received = Nothing::timed_out;
     Look found = look(received);
-    // Whatever the deadline, what is there now is looked at: a filter may leave out any number, but
-    // not more than the ring holds, whatever its tail says.
-    const Sequence last = reader_.position() + reader_.ring().capacity();
-    for (const Sequence head = std::min(reader_.head(), last);
-         found == Look::skipped && (reader_.position() <= head || !deadline.passed());)
-        found = look(received);
+    if (found == Look::skipped) found = look_on(deadline, received);
     if (found == Look::found || deadline.passed()) return received;
     if (spin_ > std::chrono::nanoseconds::zero() && spin(deadline, received)) return received;
     return park(deadline);
+}
+
+/// Whatever the deadline, what is there now is looked at: a filter may leave out any number, but
+/// not more than the ring holds, whatever its tail says. The tail is read here only: its line is
+/// the publishers', and each look at it costs the next of them a transfer.
+Receiver::Look Receiver::look_on(Deadline deadline, Received& received) noexcept {
+    const Sequence last = reader_.position() + reader_.ring().capacity();
+    const Sequence head = std::min(reader_.head(), last);
+    Look found = Look::skipped;
+    while (found == Look::skipped && (reader_.position() <= head || !deadline.passed()))
+        found = look(received);
+    return found;
 }
 
 bool Receiver::spin(Deadline deadline, Received& received) noexcept {

@@ -39,6 +39,7 @@ class Receiver {
     enum class Look : std::uint8_t { found, nothing, skipped };
     /// One look; if `found`, `received` says what.
     Look look(Received& received) noexcept;
+    Look look_on(Deadline deadline, Received& received) noexcept;
     /// Whether it found something.
     bool spin(Deadline deadline, Received& received) noexcept;
     Received park(Deadline deadline) noexcept;
