@@ -1,8 +1,17 @@
 #include "daemon/control/bounded_stream.hpp"
 
 #include <capnp/rpc.capnp.h>
+#include <kj/debug.h>
 
 namespace shmbus::control {
+
+namespace {
+
+[[noreturn]] void cut_off(const char* why) {
+    kj::throwFatalException(KJ_EXCEPTION(FAILED, "protocol violated", why));
+}
+
+} // namespace
 
 bool BoundedStream::is_congested() const noexcept {
     return network_->getCurrentQueueCount() >= max_unread_answers ||
@@ -35,13 +44,12 @@ void BoundedStream::count(capnp::MessageReader& received) {
     case Message::CALL:
         if (message.getCall().getParams().hasCapTable() &&
             message.getCall().getParams().getCapTable().size() != 0)
-            KJ_FAIL_REQUIRE("a call with capabilities: the protocol has none in this direction");
+            cut_off("a call with capabilities");
         [[fallthrough]];
     case Message::BOOTSTRAP:
-        if (++unfinished_calls_ > max_unfinished_calls)
-            KJ_FAIL_REQUIRE("too many unfinished calls");
+        if (++unfinished_calls_ > max_unfinished_calls) cut_off("too many unfinished calls");
         break;
-    case Message::RETURN: KJ_FAIL_REQUIRE("an answer to a call that was not made");
+    case Message::RETURN: cut_off("an answer to a call that was not made");
     case Message::FINISH: // of a call that is not there: the RPC system ends the connection
         if (unfinished_calls_ != 0) --unfinished_calls_;
         break;
