@@ -70,6 +70,7 @@ Json json_of(const TopicInfo& topic, bool with_peers) {
     json["first"] = topic.first;
     json["head"] = topic.head;
     json["draining"] = topic.draining;
+    json["exclusive"] = topic.exclusive;
     json["memory_bytes"] = topic.memory_bytes;
     json["creator_uid"] = topic.creator_uid;
     json["publisher_count"] = topic.publisher_count;

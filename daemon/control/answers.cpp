@@ -25,6 +25,7 @@ void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to) 
     to.setHead(topic.head_hint());
     to.setMemoryBytes(topic.memory().total);
     to.setCreatorUid(topic.creator());
+    to.setExclusive(topic.is_exclusive());
     to.setDraining(topic.state() == layout::RingState::draining);
     to.setPublisherCount(static_cast<std::uint32_t>(topic.publisher_count()));
     to.setSubscriberCount(static_cast<std::uint32_t>(topic.subscriber_count()));

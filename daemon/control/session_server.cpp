@@ -120,7 +120,7 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
 kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
     return answer(context, "openPublisher", [&](auto parameters, auto results) {
         const auto topic = openable(parameters.getTopic());
-        const auto grant = sessions().lease_publisher(id(), topic);
+        const auto grant = sessions().lease_publisher(id(), topic, parameters.getExclusive());
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         results.setEntry(grant.entry.entry);
         results.setPublisher(grant.entry.id);

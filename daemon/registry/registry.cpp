@@ -17,21 +17,6 @@ constexpr std::uint64_t mib = 1U << 20U;
 std::string shown(FullPolicy policy) { return name_of(policy); }
 std::string shown(std::uint64_t number) { return std::to_string(number); }
 
-/// Each process once.
-std::string named(const std::vector<Holder>& holders) {
-    constexpr std::size_t most = 10;
-    std::map<std::uint32_t, std::string> processes;
-    for (const auto& holder : holders) processes.emplace(holder.pid, holder.command);
-    std::string text;
-    std::size_t shown = 0;
-    for (const auto& [pid, command] : processes) {
-        if (shown == most) break;
-        text += fmt::format("{}{} (pid {})", shown++ == 0 ? "" : ", ", command, pid);
-    }
-    if (processes.size() > most) text += fmt::format(" and {} more", processes.size() - most);
-    return text;
-}
-
 void check_name(const std::string& name) {
     if (!is_valid_name(name))
         throw Error(

@@ -70,11 +70,17 @@ Grant Sessions::lease(SessionId session, Held held, const char* role, Take take)
     return {id, *entry};
 }
 
-Sessions::PublisherGrant Sessions::lease_publisher(SessionId session,
-                                                   std::shared_ptr<Topic> topic) {
+Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::shared_ptr<Topic> topic,
+                                                   bool exclusive) {
+    if (topic->publisher_count() != 0 && (exclusive || topic->is_exclusive()))
+        throw Error(Errc::busy,
+                    fmt::format("topic {} has {}: {}; one that is exclusive goes with no other",
+                                topic->name(),
+                                topic->is_exclusive() ? "an exclusive publisher" : "publishers",
+                                named(topic->publishers())));
     return lease<PublisherGrant>(
         session, {std::move(topic), true}, "publisher",
-        [](Topic& from, const Holder& who) { return from.lease_publisher(who); });
+        [=](Topic& from, const Holder& who) { return from.lease_publisher(who, exclusive); });
 }
 
 Sessions::SubscriberGrant Sessions::lease_subscriber(SessionId session,

@@ -43,7 +43,8 @@ class Sessions {
         Topic::SubscriberEntry entry;
     };
     /// @throws Error: limit when all entries are taken, disconnected when the session is gone
-    PublisherGrant lease_publisher(SessionId session, std::shared_ptr<Topic> topic);
+    PublisherGrant lease_publisher(SessionId session, std::shared_ptr<Topic> topic,
+                                   bool exclusive = false);
     SubscriberGrant lease_subscriber(SessionId session, std::shared_ptr<Topic> topic);
     /// Frees the entry. A lease that is not (or no longer) the session's is ignored.
     void release(SessionId session, LeaseId lease) noexcept;

@@ -86,12 +86,18 @@ Topic::Topic(std::string name, const TopicOptions& options, Sequence first, uid_
     for (auto& reader : readers_) reader.last_token = random_token();
 }
 
-std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder) {
+std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder, bool exclusive) {
     const auto entry = first_free(publishers_, [](const auto& held) { return !held; });
     if (!entry || last_publisher_id_ == ~std::uint32_t{0}) return std::nullopt;
     publishers_[*entry] = holder;
+    if (exclusive) exclusive_id_ = last_publisher_id_ + 1;
     ring::lease_publisher(view_, *entry, ++last_publisher_id_, holder.pid);
     return PublisherEntry{*entry, last_publisher_id_};
+}
+
+/// Nobody came after it, so whoever publishes is it.
+bool Topic::is_exclusive() const noexcept {
+    return exclusive_id_ != 0 && exclusive_id_ == last_publisher_id_ && publisher_count() != 0;
 }
 
 void Topic::abandon_publisher(std::uint32_t entry) noexcept { abandoned_publishers_.set(entry); }

@@ -7,6 +7,7 @@
 
 #include "base/fd.hpp"
 #include "base/mapping.hpp"
+#include "daemon/registry/holder.hpp"
 #include "ring/recovery.hpp"
 #include "ring/view.hpp"
 #include "shmbus/types.hpp"
@@ -17,14 +18,6 @@
 #include <vector>
 
 namespace shmbus::registry {
-
-/// Who holds an entry.
-struct Holder {
-    std::uint64_t session = 0;
-    std::uint32_t pid = 0;
-    uid_t uid = 0;
-    std::string command;
-};
 
 /// What the memory of a topic with these options takes when it is made.
 struct MemoryNeed {
@@ -62,7 +55,10 @@ class Topic {
         std::uint32_t id;
     };
     /// Nothing when all entries are taken.
-    [[nodiscard]] std::optional<PublisherEntry> lease_publisher(const Holder& holder);
+    [[nodiscard]] std::optional<PublisherEntry> lease_publisher(const Holder& holder,
+                                                                bool exclusive = false);
+    /// Whether its publisher is an exclusive one. Checked before a lease, by Sessions.
+    [[nodiscard]] bool is_exclusive() const noexcept;
     /// The holder will not touch the ring through this entry again: it released it, or is dead.
     /// The entry is free after the next reap().
     void abandon_publisher(std::uint32_t entry) noexcept;
@@ -119,6 +115,7 @@ class Topic {
     ring::Entries abandoned_publishers_;
     ring::Entries abandoned_readers_;
     std::uint32_t last_publisher_id_ = 0;
+    std::uint32_t exclusive_id_ = 0; // the last exclusive publisher's
 };
 
 } // namespace shmbus::registry

@@ -43,6 +43,14 @@ PublishResult Publisher::publish(Bytes payload, const Attributes& attributes,
     return sender_->publish(payload, attributes, deadline);
 }
 
+BatchResult Publisher::publish(std::span<const Outgoing> events) noexcept {
+    return sender_->publish(events, sender_->default_deadline());
+}
+
+BatchResult Publisher::publish(std::span<const Outgoing> events, Deadline deadline) noexcept {
+    return sender_->publish(events, deadline);
+}
+
 Loan Publisher::loan(std::size_t size, const Attributes& attributes) noexcept {
     return sender_->loan(size, attributes, sender_->default_deadline());
 }

@@ -6,6 +6,7 @@
 
 #include <bit>
 #include <thread>
+#include <utility>
 
 namespace shmbus::client {
 
@@ -58,6 +59,7 @@ Receiver::Look Receiver::look(Received& received) noexcept {
 
 Received Receiver::receive(Deadline deadline) noexcept {
     if (auto_acknowledge_) reader_.acknowledge(reader_.position() - 1);
+    if (pending_) return *std::exchange(pending_, std::nullopt);
     if (free_ == 0) return Nothing::too_many_held;
     Received received = Nothing::timed_out;
     Look found = look(received);
@@ -65,6 +67,22 @@ Received Receiver::receive(Deadline deadline) noexcept {
     if (found == Look::found || deadline.passed()) return received;
     if (spin_ > std::chrono::nanoseconds::zero() && spin(deadline, received)) return received;
     return park(deadline);
+}
+
+ReceivedBatch Receiver::receive(std::span<Event> events, Deadline deadline) noexcept {
+    for (Event& event : events) event.release();
+    if (events.empty()) return std::size_t{0};
+    Received received = receive(deadline);
+    if (const auto* nothing = std::get_if<Nothing>(&received)) return *nothing;
+    if (const auto* gap = std::get_if<Gap>(&received)) return *gap;
+    std::size_t count = 0;
+    do {
+        events[count++] = std::move(std::get<Event>(received));
+        if (count == events.size() || free_ == 0 || look(received) != Look::found) return count;
+    } while (std::holds_alternative<Event>(received));
+    // A closed topic says so again.
+    if (const auto* gap = std::get_if<Gap>(&received)) pending_ = *gap;
+    return count;
 }
 
 /// Whatever the deadline, what is there now is looked at: a filter may leave out any number, but

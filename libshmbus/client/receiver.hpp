@@ -25,6 +25,7 @@ class Receiver {
              const SubscribeOptions& options);
 
     Received receive(Deadline deadline) noexcept;
+    ReceivedBatch receive(std::span<Event> events, Deadline deadline) noexcept;
     void acknowledge(Sequence s) noexcept { reader_.acknowledge(s); }
     void interrupt() noexcept { reader_.interrupt(); }
     Released release(HeldEvent* held) noexcept;
@@ -32,6 +33,9 @@ class Receiver {
     void orphan() noexcept;
 
     [[nodiscard]] const std::string& topic() const noexcept { return attachment_.lease().topic; }
+    [[nodiscard]] Sequence position() const noexcept {
+        return pending_ ? pending_->first : reader_.position();
+    }
     [[nodiscard]] const ring::Reader& reader() const noexcept { return reader_; }
 
   private:
@@ -48,6 +52,7 @@ class Receiver {
     ring::Reader reader_;
     bool auto_acknowledge_;
     std::chrono::nanoseconds spin_;
+    std::optional<Gap> pending_; // it ended a batch
     bool orphaned_ = false;
     std::uint64_t free_ = ~std::uint64_t{0}; // bit i: held_[i] is free
     std::array<HeldEvent, layout::hold_cells> held_;

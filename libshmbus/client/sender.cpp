@@ -3,6 +3,8 @@
 #include "base/clock.hpp"
 #include "base/hash.hpp"
 #include "client/open.hpp"
+#include "ring/exclusive_writer.hpp"
+#include "ring/shared_writer.hpp"
 
 #include <cstring>
 
@@ -27,14 +29,21 @@ bool within_limits(const Attributes& attributes) noexcept {
     return true;
 }
 
+std::unique_ptr<ring::Writer> make_writer(const Attachment& attachment, bool exclusive) {
+    const auto& topic = attachment.topic();
+    const std::uint32_t entry = attachment.lease().entry;
+    if (exclusive) return std::make_unique<ring::ExclusiveWriter>(topic, entry);
+    return std::make_unique<ring::SharedWriter>(topic, entry);
+}
+
 } // namespace
 
 Sender::Sender(std::shared_ptr<control::Session> session, control::Lease lease,
                const PublisherOptions& options)
     : attachment_(std::move(session), std::move(lease), Role::publisher),
-      writer_(attachment_.topic(), attachment_.lease().entry), timeout_(options.timeout) {}
+      writer_(make_writer(attachment_, options.exclusive)), timeout_(options.timeout) {}
 
-std::uint64_t Sender::max_event() const noexcept { return writer_.ring().parameters().max_event; }
+std::uint64_t Sender::max_event() const noexcept { return writer_->ring().parameters().max_event; }
 
 Deadline Sender::default_deadline() const noexcept {
     return timeout_ == std::chrono::nanoseconds::max() ? Deadline::never() : Deadline(timeout_);
@@ -67,36 +76,86 @@ bool Sender::encode(const Attributes& attributes, layout::EventHeader& header) n
 }
 
 std::span<std::byte> Sender::payload_of(const layout::EventHeader& header) const noexcept {
-    return writer_.ring().chunk(header.chunk).subspan(round_up(header.extension, base::cache_line));
+    return writer_->ring()
+        .chunk(header.chunk)
+        .subspan(round_up(header.extension, base::cache_line));
 }
 
 PublishOutcome Sender::take_chunk(layout::EventHeader& header, std::size_t size,
                                   Deadline deadline) noexcept {
     const std::uint64_t needed = round_up(header.extension, base::cache_line) + size;
-    const auto& geometry = writer_.ring().geometry();
+    const auto& geometry = writer_->ring().geometry();
     if (size > max_event() || geometry.class_count == 0 ||
         needed > geometry.classes[geometry.class_count - 1].bytes)
         return PublishOutcome::too_large;
-    const auto outcome = writer_.take_chunk(needed, deadline, header.chunk);
+    const auto outcome = writer_->take_chunk(needed, deadline, header.chunk);
     if (outcome == PublishOutcome::published)
-        std::memcpy(writer_.ring().chunk(header.chunk).data(), extension_.data(), header.extension);
+        std::memcpy(writer_->ring().chunk(header.chunk).data(), extension_.data(),
+                    header.extension);
     return outcome;
+}
+
+PublishResult Sender::send(const ring::Draft& draft, Deadline deadline) noexcept {
+    ring::Run run;
+    const auto outcome = writer_->publish({&draft, 1}, deadline, run);
+    return {outcome, run.last};
 }
 
 PublishResult Sender::publish(Bytes payload, const Attributes& attributes,
                               Deadline deadline) noexcept {
+    writer_->prefetch();
     layout::EventHeader header;
     if (!encode(attributes, header)) return {PublishOutcome::bad_attributes};
     if (payload.size() > max_event()) return {PublishOutcome::too_large};
     header.length = static_cast<std::uint32_t>(payload.size());
-    if (round_up(header.extension, 8) + payload.size() > writer_.ring().inline_capacity())
-        return publish_copied(header, payload, deadline);
+    if (!fits_slot(header)) return publish_copied(header, payload, deadline);
     header.time_ns = base::wall_ns();
-    PublishResult result;
-    result.outcome =
-        writer_.publish({header, extension_.data(), payload.data()}, deadline, result.sequence);
-    if (!result) result.sequence = 0;
+    return send({header, extension_.data(), payload.data()}, deadline);
+}
+
+bool Sender::fits_slot(const layout::EventHeader& header) const noexcept {
+    return round_up(header.extension, 8) + header.length <= writer_->ring().inline_capacity();
+}
+
+/// What is nothing but a payload for a slot is gathered and goes together; the rest goes by itself.
+BatchResult Sender::publish(std::span<const Outgoing> events, Deadline deadline) noexcept {
+    writer_->prefetch();
+    BatchResult result;
+    std::array<ring::Draft, 32> drafts;
+    std::size_t gathered = 0;
+    const std::uint64_t now = base::wall_ns();
+    for (const Outgoing& event : events) {
+        auto& draft = drafts[gathered];
+        const bool valid =
+            encode(event.attributes, draft.header) && event.payload.size() <= max_event();
+        draft.header.length = static_cast<std::uint32_t>(event.payload.size());
+        draft.header.time_ns = now;
+        draft.payload = event.payload.data();
+        if (valid && draft.header.extension == 0 && fits_slot(draft.header)) {
+            if (++gathered < drafts.size()) continue;
+            if (!flush({drafts.data(), gathered}, deadline, result)) return result;
+            gathered = 0;
+            continue;
+        }
+        if (!flush({drafts.data(), gathered}, deadline, result)) return result;
+        gathered = 0;
+        const auto one = publish(event.payload, event.attributes, deadline);
+        result.outcome = one.outcome;
+        if (!one) return result;
+        ++result.published;
+        result.last = one.sequence;
+    }
+    (void)flush({drafts.data(), gathered}, deadline, result);
     return result;
+}
+
+bool Sender::flush(std::span<const ring::Draft> drafts, Deadline deadline,
+                   BatchResult& result) noexcept {
+    ring::Run run;
+    result.outcome = writer_->publish(drafts, deadline, run);
+    result.published += run.published;
+    if (run.published != 0) result.last = run.last;
+    return result.outcome == PublishOutcome::published;
 }
 
 /// Through a chunk. A claim that was revoked may cost the chunk; the payload is still here.
@@ -108,11 +167,10 @@ PublishResult Sender::publish_copied(layout::EventHeader header, Bytes payload,
             return {outcome};
         std::memcpy(payload_of(header).data(), payload.data(), payload.size());
         header.time_ns = base::wall_ns();
-        PublishResult result;
-        result.outcome = writer_.publish({header}, deadline, result.sequence);
+        const auto result = send({header}, deadline);
         if (result) return result;
         if (result.outcome == PublishOutcome::revoked) continue;
-        writer_.give_back(header.chunk);
+        writer_->give_back(header.chunk);
         return {result.outcome};
     }
 }
@@ -152,21 +210,19 @@ PublishResult Sender::publish(Loan& loan, std::size_t size, Deadline deadline) n
     header.extension = loan.extension_;
     header.correlation = loan.correlation_.bytes;
     header.event_id = loan.id_;
-    PublishResult result;
-    result.outcome = writer_.publish({header}, deadline, result.sequence);
+    const auto result = send({header}, deadline);
     if (result || result.outcome == PublishOutcome::revoked) {
         loan.sender_ = nullptr;
         loan.payload_ = {};
     }
-    if (!result) result.sequence = 0;
     return result;
 }
 
-void Sender::give_back(Loan& loan) noexcept { writer_.give_back(loan.chunk_); }
+void Sender::give_back(Loan& loan) noexcept { writer_->give_back(loan.chunk_); }
 
 std::unique_ptr<Sender> make_sender(std::shared_ptr<control::Session> session,
                                     std::string_view topic, const PublisherOptions& options) {
-    auto lease = session->open_publisher(topic);
+    auto lease = session->open_publisher(topic, options.exclusive);
     return std::make_unique<Sender>(std::move(session), std::move(lease), options);
 }
 

@@ -14,10 +14,11 @@ class Sender {
            const PublisherOptions& options);
 
     PublishResult publish(Bytes payload, const Attributes& attributes, Deadline deadline) noexcept;
+    BatchResult publish(std::span<const Outgoing> events, Deadline deadline) noexcept;
     Loan loan(std::size_t size, const Attributes& attributes, Deadline deadline) noexcept;
     PublishResult publish(Loan& loan, std::size_t size, Deadline deadline) noexcept;
     void give_back(Loan& loan) noexcept;
-    void interrupt() noexcept { writer_.interrupt(); }
+    void interrupt() noexcept { writer_->interrupt(); }
 
     [[nodiscard]] const std::string& topic() const noexcept { return attachment_.lease().topic; }
     [[nodiscard]] std::uint32_t id() const noexcept { return attachment_.lease().publisher; }
@@ -34,8 +35,14 @@ class Sender {
     PublishResult publish_copied(layout::EventHeader header, Bytes payload,
                                  Deadline deadline) noexcept;
 
+    [[nodiscard]] bool fits_slot(const layout::EventHeader& header) const noexcept;
+    PublishResult send(const ring::Draft& draft, Deadline deadline) noexcept;
+    /// Publishes the drafts gathered; false: not all of them.
+    bool flush(std::span<const ring::Draft> drafts, Deadline deadline,
+               BatchResult& result) noexcept;
+
     Attachment attachment_;
-    ring::Writer writer_;
+    std::unique_ptr<ring::Writer> writer_;
     std::chrono::nanoseconds timeout_;
     alignas(8) std::array<std::byte, layout::max_extension_bytes> extension_{};
 };

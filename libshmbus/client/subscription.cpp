@@ -86,10 +86,13 @@ Subscription::~Subscription() {
 }
 
 Received Subscription::receive(Deadline deadline) noexcept { return receiver_->receive(deadline); }
+ReceivedBatch Subscription::receive(std::span<Event> events, Deadline deadline) noexcept {
+    return receiver_->receive(events, deadline);
+}
 void Subscription::acknowledge(Sequence sequence) noexcept { receiver_->acknowledge(sequence); }
 void Subscription::interrupt() noexcept { receiver_->interrupt(); }
 const std::string& Subscription::topic() const noexcept { return receiver_->topic(); }
-Sequence Subscription::position() const noexcept { return receiver_->reader().position(); }
+Sequence Subscription::position() const noexcept { return receiver_->position(); }
 Sequence Subscription::head() const noexcept { return receiver_->reader().head(); }
 Sequence Subscription::cursor() const noexcept { return receiver_->reader().cursor(); }
 

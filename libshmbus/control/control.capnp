@@ -65,9 +65,11 @@ interface Session {
   # has acknowledged all, or with drained = false after timeoutMs (at most 10 minutes; a client that
   # wants to wait longer asks again). undo opens the topic again, at once.
 
-  openPublisher @5 (topic :Text) -> (lease :PublisherLease, access :TopicAccess, entry :UInt32,
-                                     publisher :UInt32, refusal :Refusal);
+  openPublisher @5 (topic :Text, exclusive :Bool)
+      -> (lease :PublisherLease, access :TopicAccess, entry :UInt32, publisher :UInt32,
+          refusal :Refusal);
   # An entry in the publisher table, `entry` its index, `publisher` its id, until release or death.
+  # An exclusive one is the topic's only one: with others, or beside it, `busy`, naming the holders.
 
   openSubscriber @6 (topic :Text) -> (lease :SubscriberLease, access :TopicAccess, entry :UInt32,
                                       token :UInt64, refusal :Refusal);
@@ -128,4 +130,5 @@ struct TopicInfo {
   draining @9 :Bool;
   publisherCount @10 :UInt32;
   subscriberCount @11 :UInt32;
+  exclusive @12 :Bool;          # the publisher has the topic to itself
 }

@@ -49,7 +49,8 @@ TopicInfo read_info(protocol::TopicInfo::Reader from) {
             .subscribers = read_peers(from.getSubscribers()),
             .memory_bytes = from.getMemoryBytes(),
             .creator_uid = from.getCreatorUid(),
-            .draining = from.getDraining()};
+            .draining = from.getDraining(),
+            .exclusive = from.getExclusive()};
 }
 
 std::string of_topic(const char* verb, std::string_view topic) {
@@ -73,13 +74,14 @@ std::shared_ptr<Session> Session::connect(const std::string& socket, nanoseconds
 
 const std::string& Session::socket() const noexcept { return impl_->caller->socket; }
 
-Lease Session::open_publisher(std::string_view topic) {
+Lease Session::open_publisher(std::string_view topic, bool exclusive) {
     const std::string name(topic);
     auto lease = impl_->caller->open(
         of_topic("opening a publisher of", topic),
         [&](protocol::Session::Client& session) {
             auto request = session.openPublisherRequest();
             request.setTopic(to_kj(name));
+            request.setExclusive(exclusive);
             return request.send();
         },
         [](auto& answer, Lease& to) {

@@ -43,7 +43,7 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    [[nodiscard]] Lease open_publisher(std::string_view topic);
+    [[nodiscard]] Lease open_publisher(std::string_view topic, bool exclusive = false);
     [[nodiscard]] Lease open_subscriber(std::string_view topic);
     /// @returns whether one was made
     bool create_topic(std::string_view name, const TopicOptions& options, bool if_missing);

@@ -82,7 +82,7 @@ bool Gate::evict_if_stalled(Sequence s) noexcept {
     return done;
 }
 
-/// Subscribers wait at the claim of a publisher that was stopped: see ring/writer.hpp.
+/// Subscribers wait at the claim of a publisher that was stopped: see ring/shared_writer.hpp.
 bool Gate::revoke_claim(Sequence s) noexcept {
     auto& word = topic_.ring.slot(s).stamp;
     std::uint64_t seen = word.load_acquire();

@@ -26,12 +26,15 @@ bool abort_claim(const RingView& ring, base::Word64& word, const Entries& dead) 
     return false;
 }
 
-/// Whoever died between claim and tail, publisher or daemon: does what any publisher would do.
+/// Whoever died between claim and tail, publisher or daemon: does what any publisher would do. An
+/// exclusive publisher claims several before it moves the tail.
 void help_tail(const RingView& ring) noexcept {
-    Sequence tail = ring.header().tail.load_acquire();
-    const Stamp stamp(ring.slot(tail).stamp.load_acquire());
-    if (stamp.word() != 0 && stamp.ahead_of(tail) == 0)
+    for (std::uint32_t i = 0; i < ring.capacity(); ++i) {
+        Sequence tail = ring.header().tail.load_acquire();
+        const Stamp stamp(ring.slot(tail).stamp.load_acquire());
+        if (stamp.word() == 0 || stamp.ahead_of(tail) != 0) return;
         (void)ring.header().tail.cas_release(tail, tail + 1);
+    }
 }
 
 void raise(base::Word32& limit, std::uint32_t to) noexcept {

@@ -1,27 +1,16 @@
-// The publishing side of the slot protocol, for publishers that share a topic.
+// Publishing: what both kinds of publishers share.
+//
+// A publisher is one of many (SharedWriter), or has its topic to itself for as long as it lives
+// (ExclusiveWriter), which spares it the compare-and-swaps. Subscribers cannot tell the difference:
+// the same states pass through the same slots, in the same order.
 //
 //   1. The payload is complete before anything is claimed. No user code runs between claim and
 //      commit, so a slow publisher holds up nobody.
-//   2. s = tail. If the gate has not passed s - capacity: wait, refuse, or (drop-oldest) go on.
-//   3. Compare-and-swap slot(s).stamp from the final state of s - capacity, or from empty, to
-//      claimed(s, me), acquire; then a release fence. Look once more whether the ring is open.
-//   4. Compare-and-swap tail from s to s + 1. Anybody may do it.
-//   5. Header and inline payload, relaxed stores; or the chunk becomes published(s).
-//   6. Compare-and-swap claimed(s, me) to committed(s). If it fails the claim was revoked.
-//   7. If a subscriber sleeps: ring.
-//
-// Why a release fence after an acquire claim: a reader of the slot's previous lap copies it, then
-// looks at the stamp again. Without the fence it could see new content under the old stamp
-// (litmus A1, A2 against A3). Why acquire: the claim takes over what the previous owner wrote (B1
-// against B2).
-//
-// A claim that is a whole lap old stands in the way of whoever needs its slot; that publisher
-// revokes it: claimed(s - capacity, other) becomes quarantined(s, other), two tombstones in one
-// step. A quarantined slot is stepped over lap by lap in the same way and never written, because
-// its owner still may. When the late owner's commit fails it turns the stamp that names it to
-// aborted, which frees the slot, and publishes again with a later sequence (model: slot, slot2
-// -DPEERQUAR). With as many stopped publishers as slots there is nothing to claim: that is a full
-// ring.
+//   2. There is room for sequence s when the gate has passed s - capacity; else wait, or refuse, or
+//      (drop-oldest) go on.
+//   3. Claim the slot; then look once more whether the ring is open.
+//   4. Header and inline payload, relaxed stores; or the chunk becomes published(s).
+//   5. Commit. 6. If a subscriber sleeps: ring, once for a run of events.
 #pragma once
 
 #include "ring/pool.hpp"
@@ -36,18 +25,31 @@ struct Draft {
     const std::byte* payload = {};   // header.length bytes; inline events only
 };
 
+/// How far a run of events came.
+struct Run {
+    std::size_t published = 0; // the first so many
+    Sequence last = 0;         // of the last of them
+};
+
 /// One publisher's hand on a ring. One thread at a time; interrupt() from anywhere.
 class Writer {
   public:
-    /// For publisher entry `owner`, leased to the caller.
-    Writer(const Topic& topic, std::uint32_t owner) noexcept;
+    virtual ~Writer() = default;
+    Writer(const Writer&) = delete;
+    Writer& operator=(const Writer&) = delete;
 
     [[nodiscard]] const RingView& ring() const noexcept { return topic_.ring; }
 
-    /// Publishes; `s` is its sequence when the outcome is `published`. A chunk named by the draft
-    /// must have come from take_chunk(); after `published` and `revoked` it is no longer the
-    /// caller's, after anything else it still is.
-    PublishOutcome publish(const Draft& draft, Deadline deadline, Sequence& s) noexcept;
+    /// Publishes the drafts in their order, at least one at a time: `published` when all were, else
+    /// why not the next. Waits for room up to the deadline. A chunk named by a draft must have come
+    /// from take_chunk(); once its event was published, or the outcome for it is `revoked`, it is no
+    /// longer the caller's, otherwise it still is.
+    virtual PublishOutcome publish(std::span<const Draft> drafts, Deadline deadline,
+                                   Run& run) noexcept = 0;
+
+    /// Asks for the next slot's cache lines, which are usually elsewhere; to be called as early as
+    /// possible, so that they travel while the event is made.
+    virtual void prefetch() const noexcept = 0;
 
     /// A chunk of at least `bytes`, or the outcome that says why not: pool_full, timed_out, closed,
     /// interrupted.
@@ -58,26 +60,57 @@ class Writer {
     /// Makes a wait for room end with `interrupted`, now or the next time. Async-signal-safe.
     void interrupt() noexcept;
 
-  private:
-    enum class Step : std::uint8_t { claimed, look_again, stepped_over, damaged };
+  protected:
+    /// For publisher entry `owner`, leased to the caller.
+    Writer(const Topic& topic, std::uint32_t owner) noexcept;
 
-    PublishOutcome claim(Deadline deadline, Sequence& s) noexcept;
-    Step try_claim(Sequence s) noexcept;
-    Step resolve(Sequence s, std::uint64_t seen) noexcept;
-    [[nodiscard]] bool all_quarantined() const noexcept;
-    void advance_tail(Sequence s) noexcept;
-    static void write_content(Slot& slot, const Draft& draft) noexcept;
-    [[nodiscard]] bool commit(Sequence s) noexcept;
-    void retire(Sequence s) noexcept;
-    template <class Ready> PublishOutcome wait_for_room(Deadline deadline, Ready ready) noexcept;
+    /// Sequentially consistent: looked at again after the claim, it tells whether it came in time.
     [[nodiscard]] bool is_open() const noexcept;
+
+    /// Whether the slot of s - capacity may be overwritten.
+    [[nodiscard]] bool is_room_for(Sequence s) noexcept {
+        return policy_ == FullPolicy::drop_oldest || s <= topic_.ring.capacity() ||
+               gate_.is_past(s - topic_.ring.capacity());
+    }
+    /// Waits until there is, if that is the topic's way: `published` if it is worth another look.
+    PublishOutcome wait_for_room(Sequence s, Deadline deadline) noexcept;
+    /// Sleeps until ready() says so.
+    template <class Ready> PublishOutcome wait_until(Deadline deadline, Ready ready) noexcept;
+
+    void prefetch_slot(Sequence s) const noexcept;
+    static void write_content(Slot& slot, const Draft& draft) noexcept;
 
     Topic topic_;
     std::uint32_t owner_;
     FullPolicy policy_;
     Gate gate_;
     Pool pool_;
+
+  private:
     base::Word32 interrupt_{0};
 };
+
+/// A publisher that waits for room looks up this often by itself: evict_after and hold_timeout
+/// pass without anybody ringing, and another publisher that gives a loan back cannot ring.
+inline constexpr auto look_up = std::chrono::milliseconds(50);
+
+template <class Ready> PublishOutcome Writer::wait_until(Deadline deadline, Ready ready) noexcept {
+    // Whoever could make room may be asleep: a run of events is announced at its end only.
+    topic_.event_bell().ring_if_needed();
+    auto bell = topic_.space_bell();
+    for (;;) {
+        // Who is behind and does not move; a subscriber that has read everything is not in the way.
+        const bool evicted = gate_.evict_if_stalled(topic_.ring.header().tail.load_acquire() - 1);
+        if (!evicted && deadline.passed()) return PublishOutcome::timed_out;
+        const std::uint64_t armed_at = bell.arm();
+        if (ready()) return PublishOutcome::published;
+        if (!is_open()) return PublishOutcome::closed;
+        const auto until = std::min(deadline.when(), Deadline::Clock::now() + look_up);
+        if (bell.sleep(armed_at, interrupt_, until) == base::Woken::interrupted) {
+            interrupt_.store_relaxed(0);
+            return PublishOutcome::interrupted;
+        }
+    }
+}
 
 } // namespace shmbus::ring

@@ -49,6 +49,36 @@ TEST_F(SessionsTest, KeepWhatTheyHoldWithoutAConnection) {
     EXPECT_THAT(gone, ElementsAre(id));
 }
 
+TEST_F(SessionsTest, AnExclusivePublisherIsTheOnlyOneWhileItLives) {
+    const auto refused = [&](SessionId id, bool exclusive) -> std::string {
+        try {
+            (void)sessions.lease_publisher(id, topic, exclusive);
+            return "granted";
+        } catch (const Error& e) {
+            return e.code() == Errc::busy ? e.what() : "another error";
+        }
+    };
+    const auto one = sessions.open(peer, "one");
+    const auto two = sessions.open(peer, "two");
+    const auto shared = sessions.lease_publisher(one, topic);
+    EXPECT_FALSE(topic->is_exclusive());
+    EXPECT_THAT(refused(two, true), HasSubstr("orders has publishers: one (pid 77)"));
+    sessions.release(one, shared.lease);
+
+    const auto exclusive = sessions.lease_publisher(one, topic, true);
+    EXPECT_TRUE(topic->is_exclusive());
+    EXPECT_THAT(refused(two, true), HasSubstr("an exclusive publisher: one (pid 77)"));
+    EXPECT_THAT(refused(two, false), HasSubstr("an exclusive publisher: one (pid 77)"));
+    EXPECT_FALSE(sessions.connection_closed(one)) << "and so says nothing about the process";
+    EXPECT_THAT(refused(two, true), HasSubstr("an exclusive publisher"));
+    (void)exclusive;
+    (void)sessions.process_died(one);
+    EXPECT_FALSE(topic->is_exclusive());
+    (void)sessions.lease_publisher(two, topic);
+    EXPECT_FALSE(topic->is_exclusive());
+    EXPECT_EQ(refused(two, false), "granted");
+}
+
 TEST_F(SessionsTest, ReleaseOnlyWhatIsTheirOwn) {
     const auto one = sessions.open(peer, "one");
     const auto two = sessions.open(peer, "two");

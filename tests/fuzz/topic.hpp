@@ -55,7 +55,11 @@ inline void use(const TestRing& ring, Input& input) {
                             Start::sequence(input.take<std::uint64_t>()),
                             Start::time(Start::Time(std::chrono::nanoseconds(1)))};
     reader.join(starts.at(input.take<std::uint8_t>() % starts.size()));
-    ring::Writer writer(ring.topic, 0);
+    std::unique_ptr<ring::Writer> writer;
+    if ((choice & 64U) != 0)
+        writer = std::make_unique<ring::ExclusiveWriter>(ring.topic, 0);
+    else
+        writer = std::make_unique<ring::SharedWriter>(ring.topic, 0);
     std::uint64_t seen = 0;
     const auto read = [&] {
         for (int i = 0; i < looks; ++i) {
@@ -76,14 +80,16 @@ inline void use(const TestRing& ring, Input& input) {
         header.chunk = layout::no_chunk;
         if (choice & 32U) {
             std::uint32_t chunk = 0;
-            if (writer.take_chunk(100, Deadline::now(), chunk) == PublishOutcome::published) {
+            if (writer->take_chunk(100, Deadline::now(), chunk) == PublishOutcome::published) {
                 if (chunk >= ring.topic.ring.chunk_count()) std::abort();
                 std::memset(ring.topic.ring.chunk(chunk).data(), 1, 100);
                 header.chunk = chunk;
             }
         }
-        Sequence s = 0;
-        (void)writer.publish({header}, Deadline::now(), s);
+        const std::array drafts{ring::Draft{header}, ring::Draft{header}};
+        ring::Run run;
+        const bool one = header.chunk != layout::no_chunk;
+        (void)writer->publish(std::span(drafts).first(one ? 1 : 2), Deadline::now(), run);
     }
     read();
     for (std::uint32_t p = 0; p < 4; ++p) (void)ring::reap_publisher(ring.topic, p);

@@ -15,6 +15,7 @@ struct Case {
     const char* name;
     Body prepare;
     Body body;
+    Kind kind = Kind::shared;
 };
 
 void nothing(Pub&, Sub&) {}
@@ -49,6 +50,21 @@ const std::vector<Case>& lives() {
              (void)sub.reader.arm();
              (void)pub.publish("wakes");
          }},
+        {"exclusive", nothing, [](Pub& pub, Sub&) { (void)pub.publish("mortal"); },
+         Kind::exclusive},
+        {"exclusive_lap", [](Pub& pub, Sub&) { pub.publish_many(8); },
+         [](Pub& pub, Sub&) {
+             (void)pub.publish_batch({"mortal", "and", "more"});
+         },
+         Kind::exclusive},
+        {"exclusive_chunk", nothing, [](Pub& pub, Sub&) { (void)pub.publish_in_chunk("mortal"); },
+         Kind::exclusive},
+        {"exclusive_wait", nothing,
+         [](Pub& pub, Sub& sub) {
+             (void)sub.reader.arm();
+             (void)pub.publish_batch({"wakes", "once"});
+         },
+         Kind::exclusive},
     };
     return all;
 }
@@ -61,7 +77,7 @@ class Kill : public testing::TestWithParam<std::tuple<std::size_t, FullPolicy>> 
     /// has that many.
     bool live_until(std::size_t n, const std::function<void(const TestRing&)>& at_death) {
         const TestRing ring(parameters(std::get<1>(GetParam())));
-        Pub mortal(ring, 1);
+        Pub mortal(ring, 1, life().kind);
         Sub reader(ring, 3, {.lossy = true});
         life().prepare(mortal, reader);
         bool died = false;

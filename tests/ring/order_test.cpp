@@ -52,6 +52,35 @@ TEST_F(Order, OfPublishingInASlot) {
     EXPECT_EQ(log.last("load armed"), look);
 }
 
+/// Litmus X1 to X3, L4, P6; closing.
+TEST_F(Order, OfPublishingExclusively) {
+    Pub pub(ring, 0, Kind::exclusive);
+    const auto log = log_of([&] { (void)pub.publish_batch({"0123456789", "more"}); });
+    const auto claim = log.next("store stamp");
+    const auto second = log.next("store stamp", claim);
+    const auto fence = log.fence(full, claim);
+    const auto state = log.next("load state", claim);
+    const auto commit = log.next("store stamp", second);
+    const auto last = log.last("store stamp");
+
+    EXPECT_TRUE(log.has(claim, release)) << "carries along who is waited for no more";
+    EXPECT_TRUE(log.has(second, release));
+    EXPECT_LT(second, fence) << "all claims";
+    EXPECT_LT(fence, log.next("store tail"));
+    EXPECT_TRUE(log.has(log.next("store tail"), release));
+    EXPECT_LT(fence, state) << "closed before the claims were seen, or after";
+    EXPECT_LT(state, log.next("store content")) << "nothing is written into a closed ring";
+    EXPECT_LT(log.next("store tail"), log.next("store content"));
+    EXPECT_LT(log.next("store content"), commit);
+    EXPECT_TRUE(log.has(commit, release));
+    EXPECT_LT(commit, last);
+    EXPECT_TRUE(log.has(last, release));
+    EXPECT_LT(last, log.fence(full, last)) << "before the look at who sleeps";
+    EXPECT_LT(log.fence(full, last), log.next("load armed"));
+    EXPECT_EQ(log.last("load armed"), log.next("load armed")) << "once for all";
+    for (const char* never : {"cas stamp", "cas tail"}) EXPECT_EQ(log.count(never), 0U) << never;
+}
+
 /// Model chunk, -DMUT_LATE_MARK.
 TEST_F(Order, OfPublishingAChunk) {
     Pub pub(ring, 0);

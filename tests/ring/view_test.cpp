@@ -162,7 +162,7 @@ TEST(View, SubscribersNeverWriteTheRingNorPublishersTheReaders) {
     ring::lease_publisher(daemon, 0, 1, 1);
     ring::lease_reader(daemon, 0, 1);
 
-    ring::Writer writer({{ring_rw.bytes(), p}, {readers_ro.bytes(), p}}, 0);
+    ring::SharedWriter writer({{ring_rw.bytes(), p}, {readers_ro.bytes(), p}}, 0);
     ring::Reader reader({{ring_ro.bytes(), p}, {readers_rw.bytes(), p}}, 0, 1, false, {});
     reader.join(Start::all());
     std::vector<std::byte> buffer(64);
@@ -176,17 +176,19 @@ TEST(View, SubscribersNeverWriteTheRingNorPublishersTheReaders) {
                       PublishOutcome::published);
         }
         (void)reader.arm();
-        Sequence s = 0;
-        ASSERT_EQ(writer.publish({header}, Deadline::now(), s), PublishOutcome::published);
+        const ring::Draft draft{header};
+        ring::Run run;
+        ASSERT_EQ(writer.publish({&draft, 1}, Deadline::now(), run), PublishOutcome::published);
         ASSERT_EQ(reader.look(place), Look::event);
         ASSERT_EQ(reader.release(place), Released::intact);
-        if (i % 3 == 0) reader.acknowledge(s);
+        if (i % 3 == 0) reader.acknowledge(run.last);
     }
     for (int i = 0; i < 20; ++i) { // waiting for room writes as well
-        Sequence s = 0;
         layout::EventHeader header{};
         header.chunk = layout::no_chunk;
-        (void)writer.publish({header}, std::chrono::milliseconds(1), s);
+        const ring::Draft draft{header};
+        ring::Run run;
+        (void)writer.publish({&draft, 1}, std::chrono::milliseconds(1), run);
     }
     reader.acknowledge(~Sequence{0});
 }

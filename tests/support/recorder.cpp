@@ -1,5 +1,6 @@
 #include "support/recorder.hpp"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 
 namespace shmbus::test {
@@ -129,6 +130,11 @@ std::size_t Log::last(const std::string& name) const {
         if (entries_[i].name == name) return i;
     ADD_FAILURE() << "no '" << name << "' in\n" << text();
     return none;
+}
+
+std::size_t Log::count(const std::string& name) const {
+    return static_cast<std::size_t>(std::count_if(
+        entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.name == name; }));
 }
 
 std::size_t Log::fence(std::memory_order order, std::size_t after) const {

@@ -34,6 +34,7 @@ class Log {
     [[nodiscard]] std::size_t next(const std::string& name, std::size_t after = none) const;
     /// The last access of that name.
     [[nodiscard]] std::size_t last(const std::string& name) const;
+    [[nodiscard]] std::size_t count(const std::string& name) const;
     /// The first fence of at least that order after access `after`.
     [[nodiscard]] std::size_t fence(std::memory_order order, std::size_t after) const;
     /// Whether access i is at least that strong.

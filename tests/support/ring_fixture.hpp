@@ -6,9 +6,10 @@
 
 #include "base/hash.hpp"
 #include "layout/extension.hpp"
+#include "ring/exclusive_writer.hpp"
 #include "ring/reader.hpp"
 #include "ring/recovery.hpp"
-#include "ring/writer.hpp"
+#include "ring/shared_writer.hpp"
 
 #include <cstring>
 #include <memory>
@@ -122,14 +123,15 @@ struct What {
     std::uint64_t time_ns = 0;
 };
 
+enum class Kind : std::uint8_t { shared, exclusive };
+
 /// A publisher with a leased entry.
 class Pub {
   public:
-    Pub(const TestRing& ring, std::uint32_t owner) : Pub(ring.topic, owner) {}
-    Pub(const ring::Topic& topic, std::uint32_t owner)
-        : writer((lease(topic, owner), topic), owner) {
-        id = owner + 1;
-    }
+    Pub(const TestRing& ring, std::uint32_t owner, Kind kind = Kind::shared)
+        : Pub(ring.topic, owner, kind) {}
+    Pub(const ring::Topic& topic, std::uint32_t owner, Kind kind = Kind::shared)
+        : id(owner + 1), writer_(make(topic, owner, kind)), writer(*writer_) {}
 
     Published publish(const What& what, Deadline deadline = Deadline::now()) {
         std::vector<std::byte> extension(layout::max_extension_bytes);
@@ -171,6 +173,18 @@ class Pub {
         return result;
     }
     Published publish_in_chunk(std::string_view text) { return publish_in_chunk(What{text}); }
+    /// Inline events, together.
+    PublishOutcome publish_batch(const std::vector<std::string>& texts, ring::Run& run,
+                                 Deadline deadline = Deadline::now()) {
+        std::vector<ring::Draft> drafts;
+        for (const auto& text : texts)
+            drafts.push_back({header_of({text}, nullptr), nullptr, as_bytes(text).data()});
+        return writer.publish(drafts, deadline, run);
+    }
+    PublishOutcome publish_batch(const std::vector<std::string>& texts) {
+        ring::Run run;
+        return publish_batch(texts, run);
+    }
     void publish_many(Sequence count) {
         for (Sequence i = 0; i < count; ++i) (void)publish("filler");
     }
@@ -192,18 +206,24 @@ class Pub {
         return header;
     }
     Published send(const ring::Draft& draft, Deadline deadline) {
-        Sequence s = 0;
-        const auto outcome = writer.publish(draft, deadline, s);
-        return {outcome, outcome == PublishOutcome::published ? s : 0};
+        ring::Run run;
+        const auto outcome = writer.publish({&draft, 1}, deadline, run);
+        return {outcome, run.last};
     }
 
     std::uint32_t id = 0;
-    ring::Writer writer;
 
   private:
-    static void lease(const ring::Topic& topic, std::uint32_t owner) {
+    static std::unique_ptr<ring::Writer> make(const ring::Topic& topic, std::uint32_t owner,
+                                              Kind kind) {
         ring::lease_publisher(topic, owner, owner + 1, 1000 + owner);
+        if (kind == Kind::exclusive) return std::make_unique<ring::ExclusiveWriter>(topic, owner);
+        return std::make_unique<ring::SharedWriter>(topic, owner);
     }
+    std::unique_ptr<ring::Writer> writer_;
+
+  public:
+    ring::Writer& writer;
 };
 
 } // namespace shmbus::test

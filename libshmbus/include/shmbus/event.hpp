@@ -20,7 +20,7 @@ struct HeldEvent;
 /// events outstanding.
 ///
 /// Lifetime: all views end with release(), destruction or assignment. An Event may outlive its
-/// Subscription. Move-only; a moved-from event is empty and may only be assigned or destroyed.
+/// Subscription. Move-only; a moved-from or released event is empty.
 /// Thread safety: an Event is used by the thread that uses its Subscription.
 class SHMBUS_API Event {
   public:
@@ -30,6 +30,8 @@ class SHMBUS_API Event {
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
     ~Event();
+    /// Whether there is one. All but this, release(), assignment and destruction needs it.
+    explicit operator bool() const noexcept { return held_ != nullptr; }
 
     [[nodiscard]] Sequence sequence() const noexcept;
     /// When it was published: nanoseconds of CLOCK_REALTIME, taken by the publisher before the

@@ -21,6 +21,23 @@ struct PublishResult {
     }
 };
 
+/// One event of several that are published together.
+struct Outgoing {
+    Bytes payload;
+    Attributes attributes = {};
+};
+
+/// What became of several events. They are published in their order, so `published` counts the
+/// first ones; `outcome` says why not the next, or `published` when all were.
+struct BatchResult {
+    PublishOutcome outcome = PublishOutcome::closed;
+    std::size_t published = 0;
+    Sequence last = 0; ///< of the last one published; other publishers' events may lie between
+    [[nodiscard]] explicit operator bool() const noexcept {
+        return outcome == PublishOutcome::published;
+    }
+};
+
 /// Memory in the topic's pool to build a payload in; publishing it copies nothing. Destroyed
 /// unpublished, it goes back. Aligned to 64 bytes.
 ///
@@ -57,6 +74,9 @@ class SHMBUS_API Loan {
 struct PublisherOptions {
     /// How long publish() and loan() wait for room when the call itself says nothing.
     std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
+    /// Nobody else may publish to the topic as long as this publisher or its process lives, which
+    /// makes publishing cheaper. With other publishers there already: Error(busy).
+    bool exclusive = false;
 };
 
 /// Publishes to one topic. The payload is complete before the event gets its sequence, so a slow
@@ -80,6 +100,11 @@ class SHMBUS_API Publisher {
     PublishResult publish(std::string_view payload, const Attributes& attributes = {}) noexcept {
         return publish(as_bytes(payload), attributes);
     }
+
+    /// Copies several payloads into the topic, one event each, and wakes subscribers once. Cheaper
+    /// than one by one; the time of all is that of the call. Waits for room as often as it must.
+    BatchResult publish(std::span<const Outgoing> events) noexcept;
+    BatchResult publish(std::span<const Outgoing> events, Deadline deadline) noexcept;
 
     /// Memory for a payload of `size` bytes (1 to max_event). A failed loan is empty; its outcome()
     /// says why. The attributes are part of the loan: they go in before the payload.

@@ -37,6 +37,9 @@ enum class Nothing : std::uint8_t {
 /// Every sequence comes exactly once, in order: in an event or in a gap.
 using Received = std::variant<Nothing, Gap, Event>;
 
+/// How many events were filled in, or what there was instead.
+using ReceivedBatch = std::variant<Nothing, Gap, std::size_t>;
+
 /// A view of one topic with a position of its own.
 ///
 /// Cost: no allocation and no exception; no system call unless it has to sleep, and none while it
@@ -52,6 +55,11 @@ class SHMBUS_API Subscription {
 
     /// The next event or gap; looks at least once, also when the deadline has passed.
     Received receive(Deadline deadline) noexcept;
+
+    /// Fills `events` from the front with what is there: waits for the first, never for another. A
+    /// gap ends the batch and comes by itself, next. What `events` held is released first. At most
+    /// 64 events are outstanding at a time, so a longer span is never filled.
+    ReceivedBatch receive(std::span<Event> events, Deadline deadline) noexcept;
 
     /// Everything up to and including `sequence` is done with: publishers of a full block or reject
     /// topic may overwrite it. Never moves back, nor beyond what was received.

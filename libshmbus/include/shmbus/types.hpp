@@ -92,7 +92,7 @@ struct Header {
 
 /// What travels with a payload. Views are read during the call that takes them, not later.
 struct Attributes {
-    std::string_view key;           ///< at most max_key_bytes; empty means none
+    std::string_view key = {};      ///< at most max_key_bytes; empty means none
     std::uint32_t type = 0;         ///< the application's own event type
     std::uint64_t id = 0;           ///< the publisher's own event id; 0 means none
     CorrelationId correlation = {}; ///< empty means none
@@ -227,7 +227,8 @@ struct TopicInfo {
     std::vector<PeerInfo> subscribers; ///< likewise
     std::uint64_t memory_bytes = 0;    ///< of the shared objects; the pool's part is sparse
     std::uint32_t creator_uid = 0;
-    bool draining = false; ///< refuses new events
+    bool draining = false;  ///< refuses new events
+    bool exclusive = false; ///< its publisher has it to itself
 };
 
 } // namespace shmbus

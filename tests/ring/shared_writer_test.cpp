@@ -1,5 +1,5 @@
 // The publishing side, each interleaving with a stopped peer written by hand.
-#include "ring/writer.hpp"
+#include "ring/shared_writer.hpp"
 
 #include "support/leaks.hpp"
 #include "support/stopped.hpp"
