@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import harness  # noqa: E402
 
 INFO = {"topic", "uuid", "retention", "full", "capacity", "slot", "max_event", "pool",
-        "evict_after_ms", "hold_timeout_ms", "first", "head", "draining", "memory_bytes",
+        "evict_after_ms", "hold_timeout_ms", "first", "head", "draining", "exclusive", "memory_bytes",
         "creator_uid", "publisher_count", "subscriber_count"}
 
 
