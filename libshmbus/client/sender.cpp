@@ -6,6 +6,7 @@
 #include "ring/exclusive_writer.hpp"
 #include "ring/shared_writer.hpp"
 
+#include <bit>
 #include <cstring>
 
 namespace shmbus::client {
@@ -57,7 +58,7 @@ bool Sender::encode(const Attributes& attributes, layout::EventHeader& header) n
     header.event_id = attributes.id;
     header.correlation = attributes.correlation.bytes;
     if (!attributes.correlation.empty()) header.flags |= layout::flag_correlation;
-    const bool traced = attributes.parent_id != std::array<std::uint8_t, 8>{};
+    const bool traced = std::bit_cast<std::uint64_t>(attributes.parent_id) != 0;
     if (attributes.key.empty() && !attributes.cause && !traced && attributes.headers.empty())
         return true;
 

@@ -2,6 +2,14 @@
 
 namespace shmbus::ring {
 
+namespace {
+
+/// Slots that are asked for this long before they are claimed are here by then, and far enough from
+/// where subscribers look to stay.
+constexpr Sequence ahead = 4;
+
+} // namespace
+
 void SharedWriter::prefetch() const noexcept {
     prefetch_slot(topic_.ring.header().tail.load_relaxed());
 }
@@ -35,6 +43,7 @@ PublishOutcome SharedWriter::publish_one(const Draft& draft, Deadline deadline,
             retire(s); // somebody freed a living publisher's chunk
             return PublishOutcome::revoked;
         }
+        prefetch_slot(s + ahead);
         if (commit(s)) return PublishOutcome::published;
         retire(s);
         if (in_chunk && !pool_.take_back(draft.header.chunk, s)) return PublishOutcome::revoked;

@@ -25,22 +25,25 @@ struct Case {
     bool is_rate;
     bool in_quick;
     std::unique_ptr<bench::Player> (*make)(bench::Pair&, const bench::Setup&);
+    bool exclusive = false;
+    bool batches = false;
+    bool spin = true;
 };
 
-std::unique_ptr<bench::Player> spinning(bench::Pair& pair, const bench::Setup& setup) {
-    return bench::latency(pair, setup, true);
-}
-std::unique_ptr<bench::Player> parked(bench::Pair& pair, const bench::Setup& setup) {
-    return bench::latency(pair, setup, false);
-}
+using bench::latency;
+using bench::throughput;
 
 constexpr Case cases[] = {
-    {"latency", "latency, spinning", 64, 50'000, false, true, spinning},
-    {"latency", "latency, spinning", 1024, 20'000, false, false, spinning},
-    {"latency", "latency, spinning", 65'536, 1'000, false, false, spinning},
-    {"latency", "latency, parked", 64, 1'000, false, true, parked},
-    {"throughput", "throughput, 1 to 1", 64, 500'000, true, true, bench::throughput},
-    {"throughput", "throughput, 1 to 1", 1024, 200'000, true, false, bench::throughput},
+    {"latency", "latency, spinning", 64, 50'000, false, true, latency},
+    {"latency", "latency, spinning, exclusive", 64, 50'000, false, true, latency, true},
+    {"latency", "latency, spinning", 1024, 20'000, false, false, latency},
+    {"latency", "latency, spinning", 65'536, 1'000, false, false, latency},
+    {"latency", "latency, parked", 64, 1'000, false, true, latency, false, false, false},
+    {"throughput", "throughput, 1 to 1", 64, 500'000, true, true, throughput},
+    {"throughput", "throughput, exclusive", 64, 500'000, true, true, throughput, true},
+    {"throughput", "throughput, batches", 64, 500'000, true, true, throughput, true, true},
+    {"throughput", "throughput, 1 to 1", 1024, 200'000, true, false, throughput},
+    {"throughput", "throughput, exclusive", 1024, 200'000, true, false, throughput, true},
 };
 
 struct Options {
@@ -54,6 +57,9 @@ struct Options {
     bench::Setup setup{.socket = socket,
                        .topic = fmt::format("bench-{}", ::getpid()),
                        .bytes = which.bytes,
+                       .exclusive = which.exclusive,
+                       .batches = which.batches,
+                       .spin = which.spin,
                        .events = which.events,
                        .words = reinterpret_cast<bench::LonelyWord*>(bench::shared_memory(4096)),
                        .ring = bench::shared_memory(bench::probe_ring_bytes)};

@@ -47,12 +47,12 @@ class BareLine {
 
 class Latency : public Player {
   public:
-    Latency(Pair& pair, const Setup& setup, bool spin)
-        : pair_(pair), setup_(setup), ping_(setup.words[0], setup.words[1], spin),
-          pong_(setup.words[2], setup.words[3], spin),
+    Latency(Pair& pair, const Setup& setup)
+        : pair_(pair), setup_(setup), ping_(setup.words[0], setup.words[1], setup.spin),
+          pong_(setup.words[2], setup.words[3], setup.spin),
           bus_(shmbus::BusOptions{.socket = setup.socket}), payload_(setup.bytes),
           out_(open_publisher(pair.is_first() ? "ping" : "pong")),
-          in_(open_subscription(pair.is_first() ? "pong" : "ping", spin)) {}
+          in_(open_subscription(pair.is_first() ? "pong" : "ping", setup.spin)) {}
 
     double raw() override {
         Histogram single;
@@ -94,7 +94,7 @@ class Latency : public Player {
         options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
         bus_.create_topic_if_missing(setup_.topic + ".ping", options);
         bus_.create_topic_if_missing(setup_.topic + ".pong", options);
-        return bus_.publisher(setup_.topic + "." + name);
+        return bus_.publisher(setup_.topic + "." + name, {.exclusive = setup_.exclusive});
     }
     shmbus::Subscription open_subscription(const std::string& name, bool spin) {
         return bus_.subscribe(setup_.topic + "." + name,
@@ -130,8 +130,8 @@ class Latency : public Player {
 
 } // namespace
 
-std::unique_ptr<Player> latency(Pair& pair, const Setup& setup, bool spin) {
-    return std::make_unique<Latency>(pair, setup, spin);
+std::unique_ptr<Player> latency(Pair& pair, const Setup& setup) {
+    return std::make_unique<Latency>(pair, setup);
 }
 
 } // namespace shmbus::tools::bench

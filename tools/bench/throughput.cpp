@@ -50,6 +50,7 @@ class Throughput : public Player {
   public:
     Throughput(Pair& pair, const Setup& setup)
         : pair_(pair), setup_(setup), probe_(setup), payload_(setup.bytes),
+          outgoing_(batch, {payload_, {}}), incoming_(batch),
           bus_(shmbus::BusOptions{.socket = setup.socket}) {
         shmbus::TopicOptions options;
         if (setup.bytes <= 64) options.slot_bytes = 128;
@@ -57,7 +58,7 @@ class Throughput : public Player {
         options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
         bus_.create_topic_if_missing(setup.topic, options);
         if (pair.is_first())
-            out_.emplace(bus_.publisher(setup.topic));
+            out_.emplace(bus_.publisher(setup.topic, {.exclusive = setup.exclusive}));
         else
             in_.emplace(bus_.subscribe(setup.topic, {.start = shmbus::Start::all()}));
     }
@@ -75,21 +76,45 @@ class Throughput : public Player {
 
     double bus(Histogram&) override {
         const std::uint64_t start = now_ns();
-        for (std::uint64_t i = 0; i < setup_.events; ++i) {
-            if (pair_.is_first()) {
-                std::memcpy(payload_.data(), &i, sizeof i);
-                if (!out_->publish(payload_)) throw std::runtime_error("publish failed");
-            } else {
-                auto received = in_->receive(10s);
-                const auto* event = std::get_if<shmbus::Event>(&received);
-                if (event == nullptr) throw std::runtime_error("receive failed");
-                sum_ = sum_ + sum_of(event->payload());
-            }
+        for (std::uint64_t i = 0; i < setup_.events;) {
+            if (pair_.is_first())
+                i += setup_.batches ? publish_batch(i) : publish_one(i);
+            else
+                i += setup_.batches ? receive_batch() : receive_one();
         }
         return each(start);
     }
 
   private:
+    static constexpr std::size_t batch = 32;
+
+    std::uint64_t publish_one(std::uint64_t i) {
+        std::memcpy(payload_.data(), &i, sizeof i);
+        if (!out_->publish(payload_)) throw std::runtime_error("publish failed");
+        return 1;
+    }
+    std::uint64_t publish_batch(std::uint64_t i) {
+        const std::size_t count = std::min<std::uint64_t>(batch, setup_.events - i);
+        std::memcpy(payload_.data(), &i, sizeof i);
+        if (!out_->publish(std::span(outgoing_).first(count)))
+            throw std::runtime_error("publish failed");
+        return count;
+    }
+    std::uint64_t receive_one() {
+        auto received = in_->receive(10s);
+        const auto* event = std::get_if<shmbus::Event>(&received);
+        if (event == nullptr) throw std::runtime_error("receive failed");
+        sum_ = sum_ + sum_of(event->payload());
+        return 1;
+    }
+    std::uint64_t receive_batch() {
+        const auto received = in_->receive(incoming_, 10s);
+        const auto* count = std::get_if<std::size_t>(&received);
+        if (count == nullptr) throw std::runtime_error("receive failed");
+        for (const auto& event : std::span(incoming_).first(*count))
+            sum_ = sum_ + sum_of(event.payload());
+        return *count;
+    }
     /// Ends when the consumer has all, so that both sides measure the same time.
     double each(std::uint64_t start) {
         pair_.meet();
@@ -100,6 +125,8 @@ class Throughput : public Player {
     Setup setup_;
     BareRing probe_;
     std::vector<std::byte> payload_;
+    std::vector<shmbus::Outgoing> outgoing_;
+    std::vector<shmbus::Event> incoming_;
     shmbus::Bus bus_;
     std::optional<shmbus::Publisher> out_;
     std::optional<shmbus::Subscription> in_;

@@ -30,8 +30,6 @@ class SHMBUS_API Event {
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
     ~Event();
-    /// Whether there is one. All but this, release(), assignment and destruction needs it.
-    explicit operator bool() const noexcept { return held_ != nullptr; }
 
     [[nodiscard]] Sequence sequence() const noexcept;
     /// When it was published: nanoseconds of CLOCK_REALTIME, taken by the publisher before the

@@ -4,6 +4,7 @@
 #include "shmbus/api.hpp"
 
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -74,7 +75,10 @@ struct SHMBUS_API CorrelationId {
     /// From 32 hexadecimal digits; nothing if the text is anything else.
     static std::optional<CorrelationId> parse(std::string_view hex);
     [[nodiscard]] std::string to_string() const;
-    [[nodiscard]] bool empty() const noexcept { return *this == CorrelationId{}; }
+    [[nodiscard]] bool empty() const noexcept {
+        const auto halves = std::bit_cast<std::array<std::uint64_t, 2>>(bytes);
+        return (halves[0] | halves[1]) == 0;
+    }
     bool operator==(const CorrelationId&) const = default;
 };
 
