@@ -30,6 +30,10 @@ struct Invocation {
     std::function<ExitCode(const Context&)> run;
 };
 
+/// The connection to the bus. Waits a moment for a daemon that is not there yet, as in a script that
+/// has just started it. @throws Error
+[[nodiscard]] Bus connect(const BusOptions& options);
+
 void add_topic(CLI::App& root, Invocation& invocation);
 void add_pub(CLI::App& root, Invocation& invocation);
 void add_sub(CLI::App& root, Invocation& invocation);

@@ -111,7 +111,7 @@ class Publishing {
 };
 
 Publishing::Publishing(const Context& context, const PubArguments& arguments)
-    : context_(context), arguments_(arguments), bus_(context.bus),
+    : context_(context), arguments_(arguments), bus_(connect(context.bus)),
       publisher_(
           on_topic(context, arguments.topic, [&] { return bus_.publisher(arguments.topic); })) {
     for (const auto& [name, value] : arguments.headers) headers_.push_back({name, value});

@@ -77,7 +77,7 @@ std::string screen(Bus& bus, std::vector<TopicInfo> topics, const Context& conte
 } // namespace
 
 ExitCode show_status(const Context& context) {
-    Bus bus(context.bus);
+    Bus bus = connect(context.bus);
     const std::vector<TopicInfo> topics = bus.topics();
     if (context.json) {
         Json json{{"socket", bus.socket()}, {"topics", Json::array()}};

@@ -103,7 +103,7 @@ ExitCode subscribe(const Context& context, const SubArguments& arguments) {
         throw Failure(ExitCode::usage, "--json is --format json: give one of --json and --format");
     if (context.json && !arguments.command.empty())
         throw Failure(ExitCode::usage, "--exec prints nothing, so --json has no meaning with it");
-    Bus bus(context.bus);
+    Bus bus = connect(context.bus);
     std::vector<Subscription> subscriptions;
     for (const std::string& topic : arguments.topics)
         subscriptions.push_back(on_topic(

@@ -70,7 +70,7 @@ struct CreateArguments {
 
 ExitCode create(const Context& context, const CreateArguments& arguments) {
     const std::string name = parse_name(arguments.name, "topic");
-    Bus bus(context.bus);
+    Bus bus = connect(context.bus);
     bool created = true;
     if (arguments.if_missing)
         created = bus.create_topic_if_missing(name, arguments.options());
@@ -136,7 +136,7 @@ void add_create(CLI::App& topic, Invocation& invocation) {
 }
 
 ExitCode list(const Context& context) {
-    const std::vector<TopicInfo> topics = Bus(context.bus).topics();
+    const std::vector<TopicInfo> topics = connect(context.bus).topics();
     if (context.json) {
         Json json = Json::array();
         for (const TopicInfo& topic : topics) json.push_back(json_of(topic, false));
@@ -220,7 +220,7 @@ std::string peers_of(const TopicInfo& topic, bool colour) {
 
 ExitCode info(const Context& context, const std::string& name) {
     const std::string topic_name = parse_name(name, "topic");
-    Bus bus(context.bus);
+    Bus bus = connect(context.bus);
     const TopicInfo topic = on_topic(context, topic_name, [&] { return bus.topic(topic_name); });
     if (context.json)
         write_out(to_line(json_of(topic, true)));
@@ -231,7 +231,7 @@ ExitCode info(const Context& context, const std::string& name) {
 
 ExitCode remove(const Context& context, const std::string& name, bool force) {
     const std::string topic = parse_name(name, "topic");
-    Bus bus(context.bus);
+    Bus bus = connect(context.bus);
     on_topic(context, topic, [&] { bus.remove_topic(topic, force); });
     if (context.json) write_out(to_line(Json{{"topic", topic}, {"removed", true}}));
     return ExitCode::done;
@@ -262,7 +262,7 @@ struct DrainArguments {
 
 ExitCode drain(const Context& context, const DrainArguments& arguments) {
     const std::string topic = parse_name(arguments.name, "topic");
-    Bus bus(context.bus);
+    Bus bus = connect(context.bus);
     bool drained = false;
     if (arguments.undo) {
         on_topic(context, topic, [&] { bus.undrain_topic(topic); });

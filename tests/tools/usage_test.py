@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -115,6 +116,19 @@ class UsageTest(harness.BusTest):
             self.run_failing(4, f"{re.escape(nowhere)}.*shmbusd", "--socket", nowhere, *arguments)
         done = self.run_failing(4, "", "--socket", nowhere, "pub", "t", "x", "--json")
         self.assertEqual(done.json, {"topic": "t", "first": None, "last": None, "count": 0})
+
+    def test_daemon_that_just_starts(self):
+        """A command waits a moment for a daemon that does not listen yet."""
+        late = self.directory / "late.sock"
+        for _ in range(10):  # on a busy machine the link may come too late
+            early = self.start("--socket", str(late), "topic", "ls", "--json")
+            time.sleep(0.1)  # so that it has looked in vain
+            late.symlink_to(self.daemon.socket)
+            done = early.wait()
+            late.unlink()
+            if done.code == 0:
+                break
+        self.assertEqual(done.code, 0, done.err)
 
     def test_full_and_closed_stdout(self):
         """What cannot be written is a failure; a reader who left is none to talk about."""
