@@ -83,6 +83,12 @@ class UsageTest(harness.BusTest):
         del env["XDG_RUNTIME_DIR"]
         self.run_failing(2, "XDG_RUNTIME_DIR is not set", "--user", "topic", "ls", env=env)
 
+    def test_no_daemon_to_measure(self):
+        """bench without a daemon: exit 4, and the reason once."""
+        nowhere = str(self.directory / "nowhere.sock")
+        done = self.run_failing(4, f"{re.escape(nowhere)}.*shmbusd", "--socket", nowhere, "bench")
+        self.assertEqual((done.out, done.err.count("\n")), (b"", 1))
+
     def test_bad_names(self):
         """A name that breaks the rule: exit 2 for every verb, and nothing raw on the terminal."""
         for verb in VERBS:

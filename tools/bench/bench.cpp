@@ -152,8 +152,31 @@ std::string report(const Json& rows) {
     return table.text(colour_wanted(STDOUT_FILENO));
 }
 
+// How a connection to the bus ends, and why, on stderr. In a process of its own, as connecting
+// starts a thread, and those that measure are forked from this one.
+ExitCode try_bus(const BusOptions& options) {
+    const pid_t child = ::fork();
+    if (child < 0) throw Failure(ExitCode::failed, "fork failed");
+    if (child == 0) {
+        try {
+            static_cast<void>(connect(options));
+            ::_exit(0);
+        } catch (const Error& error) {
+            note(error.what());
+            ::_exit(static_cast<int>(exit_code_of(error.code())));
+        } catch (const std::exception& error) { // no memory, no thread
+            note(error.what());
+            ::_exit(static_cast<int>(ExitCode::failed));
+        }
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? static_cast<ExitCode>(WEXITSTATUS(status)) : ExitCode::failed;
+}
+
 ExitCode run_bench(const Context& context, const Options& options) {
     const std::string socket = socket_path(context.bus);
+    if (const ExitCode code = try_bus(context.bus); code != ExitCode::done) return code;
     const std::size_t slices = options.quick ? 10 : 20;
     Json rows = Json::array();
     for (const auto& which : cases) {
