@@ -2,6 +2,7 @@
 
 #include "tools/interrupt.hpp"
 #include "tools/output.hpp"
+#include "tools/reader_watch.hpp"
 #include "tools/units.hpp"
 
 #include <fmt/format.h>
@@ -34,6 +35,9 @@ void Stream::follow(std::vector<Subscription>& subscriptions) {
     subscriptions_ = &subscriptions;
     All all{subscriptions};
     const OnInterrupt guard(all);
+    // A command's events go to the command, whatever becomes of our stdout.
+    std::optional<ReaderWatch> watch;
+    if (!options_.command) watch.emplace([this] { stop_for_nobody(); });
     if (subscriptions.size() == 1) {
         follow_one(subscriptions.front());
     } else {
@@ -184,6 +188,22 @@ void Stream::stop(std::exception_ptr reason) noexcept {
         if (stopped_) return;
         stopped_ = true;
     }
+    interrupt_all();
+}
+
+// Whoever read stdout has gone. That is no reason when there was another, not even a reached count:
+// the reader may have gone because it got all.
+void Stream::stop_for_nobody() noexcept {
+    {
+        const std::lock_guard lock(stop_mutex_);
+        if (stopped_) return;
+        reason_ = std::make_exception_ptr(OutputClosed());
+        stopped_ = true;
+    }
+    interrupt_all();
+}
+
+void Stream::interrupt_all() noexcept {
     for (Subscription& subscription : *subscriptions_) subscription.interrupt();
 }
 

@@ -56,6 +56,8 @@ class Stream {
     [[nodiscard]] Deadline end_of_silence() const;
     [[nodiscard]] std::string progress();
     void stop(std::exception_ptr reason) noexcept;
+    void stop_for_nobody() noexcept;
+    void interrupt_all() noexcept;
 
     const StreamOptions options_;
     const std::function<void(const std::string&)> explain_closed_;

@@ -4,6 +4,7 @@
 import datetime
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -265,6 +266,43 @@ class EndTest(harness.BusTest):
             done = sub.wait()
             self.assertEqual((done.code, done.err), (-signal.SIGPIPE, ""))
 
+    def reader_leaves(self, read, write, *arguments):
+        """Starts a sub, takes its first event, and leaves; what became of it."""
+        sub = self.start("sub", *arguments, "--from", "all", stdout=write)
+        os.close(write)
+        self.assertEqual(os.read(read, 1000), b"first\n")
+        os.close(read)
+        return sub.wait()
+
+    def test_reader_leaves_while_it_waits(self):
+        """The reader of a pipe or a socket leaves: it ends without waiting for another event."""
+        topic, other = self.topic(), self.topic(suffix="-other")
+        self.publish(topic, b"first")
+        for topics in ([topic], [topic, other]):
+            done = self.reader_leaves(*os.pipe(), *topics)
+            self.assertEqual((done.code, done.err), (-signal.SIGPIPE, ""))
+        pair = [end.detach() for end in socket.socketpair()]
+        self.assertEqual(self.reader_leaves(*pair, topic).code, -signal.SIGPIPE)
+
+    def test_reader_leaves_with_the_last_event(self):
+        """Who has read as many events as --count said may go: that is a good end."""
+        topic = self.topic()
+        self.publish(topic, b"first")
+        for _ in range(20):
+            done = self.reader_leaves(*os.pipe(), topic, "--count", "1")
+            self.assertEqual((done.code, done.err), (0, ""))
+
+    def test_reader_of_a_command_leaves(self):
+        """With --exec it prints nothing itself, and goes on without a reader."""
+        topic = self.topic()
+        read, write = os.pipe()
+        sub = self.start_sub(topic, "--from", "all", "--count", "1", "--exec", "cat >&2", stdout=write)
+        os.close(write)
+        os.close(read)
+        self.publish(topic, b"first")
+        done = sub.wait()
+        self.assertEqual((done.code, done.err), (0, "first"))
+
     def test_unwritable_stdout(self):
         """What cannot be written is a failure and not acknowledged, also at the end of --count."""
         topic = self.topic()
@@ -279,9 +317,15 @@ class EndTest(harness.BusTest):
         """While nothing comes it sleeps: no thread of it runs, not even for a moment."""
         topic, other = self.topic(), self.topic(suffix="-other")
         self.publish(topic, b"x")
-        for topics in ([topic], [topic, other]):
-            sub = self.start_sub(*topics, "--from", "all")
-            self.wait_for_output(sub, b"x\n")
+        read, write = os.pipe()
+        self.addCleanup(os.close, write)
+        self.addCleanup(os.close, read)
+        for topics, stdout in (([topic], None), ([topic, other], None), ([topic], write)):
+            sub = self.start_sub(*topics, "--from", "all", stdout=stdout)
+            if stdout is None:
+                self.wait_for_output(sub, b"x\n")
+            else:
+                self.assertEqual(os.read(read, 1000), b"x\n")
             self.wait_until_asleep(sub.pid)
             before = self.switches(sub.pid)
             time.sleep(1)  # the time in which nothing must happen
