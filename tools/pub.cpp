@@ -264,7 +264,15 @@ void report(const Context& context, const PubArguments& arguments, const Tally& 
     }
     json["count"] = tally.count;
     if (!arguments.correlation.empty()) json["correlation"] = arguments.correlation.to_string();
-    write_out(to_line(json));
+    try {
+        write_out(to_line(json));
+    } catch (const Failure& failure) { // who sees it fail must not publish it all again
+        if (tally.count == 0) throw;
+        throw Failure(failure.code(),
+                      fmt::format("{}; {} published all the same", failure.what(),
+                                  tally.count == 1 ? "the event was"
+                                                   : counted(tally.count, "event") + " were"));
+    }
 }
 
 ExitCode publish(const Context& context, const PubArguments& arguments) {

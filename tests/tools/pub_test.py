@@ -195,6 +195,17 @@ class TroubleTest(PubTest):
         self.assertEqual((done.code, done.json["count"]), (1, 0))
         self.assertIn("reading stdin", done.err)
 
+    def test_unwritable_stdout(self):
+        """The report of --json cannot be written: exit 1, saying that the events are published."""
+        topic = self.topic()
+        for stdin, words in ((b"1\n", "the event was"), (b"2\n3\n", "2 events were")):
+            with open("/dev/full", "wb") as full:
+                done = self.start("pub", topic, "--lines", "--json", stdin=self.file(stdin),
+                                  stdout=full).wait()
+            self.assertEqual((done.code, done.err), (1, "shmbus: stdout: No space left on device; "
+                                                        f"{words} published all the same\n"))
+        self.assertEqual(self.payloads(topic, 3), [b"1", b"2", b"3"])
+
     def full_topic(self, policy, capacity=4):
         topic = self.topic("--full", policy, "--capacity", str(capacity))
         sub = self.start_sub(topic, "--from", "all", "--no-ack")
