@@ -32,6 +32,8 @@ struct PubArguments {
 CorrelationId parse_correlation(std::string_view text) {
     if (text == "new") return CorrelationId::random();
     const auto id = CorrelationId::parse(text);
+    if (id && id->empty())
+        throw Failure(ExitCode::usage, "32 zeros mean no correlation; to have none, leave it out");
     if (id) return *id;
     throw Failure(ExitCode::usage,
                   fmt::format("'{}' is neither 32 hexadecimal digits nor 'new'", printable(text)));
@@ -61,12 +63,6 @@ parse_headers(const std::vector<std::string>& texts) {
                       fmt::format("together they take {} bytes; {} is the most an event carries",
                                   bytes, max_headers_bytes));
     return headers;
-}
-
-std::string parse_key(const std::string& text) {
-    if (!text.empty() && text.size() <= max_key_bytes) return text;
-    throw Failure(ExitCode::usage,
-                  fmt::format("a key has 1 to {} bytes, this one {}", max_key_bytes, text.size()));
 }
 
 double parse_rate(const std::string& text) {

@@ -141,7 +141,7 @@ void add_selection(CLI::App& verb, SubArguments& a) {
             "--type", store_types, "only events of this type; again for one more")
         ->type_name("N")
         ->allow_extra_args(false);
-    verb.add_option("--key", a.key, "only events with this key")->type_name("K");
+    add_parsed(verb, "--key", a.key, parse_key, "K", "only events with this key");
     add_parsed(
         verb, "--count", a.count,
         [](const std::string& text) { return parse_number(text, 1, any_number); }, "N",

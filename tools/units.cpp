@@ -226,6 +226,12 @@ std::string format_time(Time time) {
                        (time - seconds).count());
 }
 
+std::string parse_key(std::string_view text) {
+    if (!text.empty() && text.size() <= max_key_bytes) return std::string(text);
+    throw Failure(ExitCode::usage,
+                  fmt::format("a key has 1 to {} bytes, this one {}", max_key_bytes, text.size()));
+}
+
 std::string parse_name(std::string_view text, std::string_view what) {
     if (is_valid_name(text)) return std::string(text);
     refuse(text, fmt::format("a name for a {}: 1 to {} of A-Z a-z 0-9 . _ -, the first of them a "

@@ -33,6 +33,9 @@ using Time = std::chrono::sys_time<Nanoseconds>;
 /// RFC 3339 in UTC, to the nanosecond.
 [[nodiscard]] std::string format_time(Time time);
 
+/// `text`, if it may be the key of an event.
+[[nodiscard]] std::string parse_key(std::string_view text);
+
 /// `text`, if it may name a topic, a subscription or a publisher; `what` says which, for the
 /// message.
 [[nodiscard]] std::string parse_name(std::string_view text, std::string_view what);

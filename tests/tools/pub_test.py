@@ -117,6 +117,7 @@ class PayloadTest(PubTest):
             ("--type: '4294967296' is not a number", "--type", "4294967296"),
             ("neither 32 hexadecimal digits nor 'new'", "--correlation", "12"),
             ("neither 32 hexadecimal digits nor 'new'", "--correlation", "x" * 32),
+            ("--correlation: 32 zeros mean no correlation", "--correlation", "0" * 32),
             ("'t' is not TOPIC:SEQ", "--cause", "t"),
             ("'../x' is not a name", "--cause", "../x:1"),
             ("--cause: '0' is not a number", "--cause", "t:0"),
