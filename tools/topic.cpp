@@ -24,7 +24,12 @@ std::uint32_t parse_size32(std::string_view text) {
 }
 
 std::uint32_t parse_milliseconds(std::string_view text) {
-    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(parse_duration(text)).count();
+    const Nanoseconds duration = parse_duration(text);
+    if (duration < 1ms || duration % 1ms != 0ns)
+        throw Failure(ExitCode::usage, fmt::format("'{}' is not a whole number of milliseconds "
+                                                   "from 1ms up",
+                                                   printable(text)));
+    const std::int64_t ms = duration / 1ms;
     if (ms > std::numeric_limits<std::uint32_t>::max())
         throw Failure(ExitCode::usage, fmt::format("'{}' is too long", printable(text)));
     return static_cast<std::uint32_t>(ms);

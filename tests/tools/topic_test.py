@@ -58,6 +58,13 @@ class CreateTest(harness.BusTest):
             "full": "reject", "capacity": 64, "slot": 1024, "max_event": 2 << 20,
             "pool": 16 << 20, "evict_after_ms": 1500, "hold_timeout_ms": 60000})
 
+    def test_range_of_durations(self):
+        """The least and the most that --evict-after and --hold-timeout take."""
+        self.run_ok("topic", "create", "range", "--evict-after", "1ms", "--hold-timeout",
+                    "4294967295ms")
+        options = self.options_of("range")
+        self.assertEqual((options["evict_after_ms"], options["hold_timeout_ms"]), (1, 2**32 - 1))
+
     def test_profile_fast(self):
         """--profile fast: drop-oldest and small slots, unless told otherwise."""
         done = self.run_ok("topic", "create", "fast", "--profile", "fast")
@@ -77,6 +84,10 @@ class CreateTest(harness.BusTest):
             ("--capacity: '8G' is too large", "--capacity", "8G"),
             ("--evict-after: '5' is not a duration", "--evict-after", "5"),
             ("--evict-after: '100d' is too long", "--evict-after", "100d"),
+            ("--evict-after: '4294967296ms' is too long", "--evict-after", "4294967296ms"),
+            ("--evict-after: '0' is not a whole number of milliseconds", "--evict-after", "0"),
+            ("--evict-after: '1500us' is not a whole number", "--evict-after", "1500us"),
+            ("--hold-timeout: '0.5ms' is not a whole number", "--hold-timeout", "0.5ms"),
             ("power of two", "--capacity", "3"),
             ("power of two", "--capacity", "1"),
             ("power of two", "--slot", "100"),
