@@ -60,17 +60,30 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& name, T& target, Parse
 void add_unavailable_option(CLI::App& app, const std::string& name, const std::string& reason);
 void add_unavailable_flag(CLI::App& app, const std::string& name, const std::string& reason);
 
-/// Runs an action on a topic; where the topic does not exist, says how to create it.
+/// Runs an action on a topic; where the topic does not exist, says so with this remedy.
 template <class Action>
-auto on_topic(const Context& context, std::string_view topic, Action action) {
+auto on_topic_or(const std::string& remedy, std::string_view topic, Action action) {
     try {
         return action();
     } catch (const Error& error) {
         if (error.code() != Errc::no_such_topic) throw;
         throw Failure(ExitCode::not_found,
-                      fmt::format("there is no topic '{0}'; to create it: {1} topic create {0}",
-                                  topic, context.self()));
+                      fmt::format("there is no topic '{}'; {}", topic, remedy));
     }
+}
+
+/// The same; the remedy is to create it.
+template <class Action>
+auto on_topic(const Context& context, std::string_view topic, Action action) {
+    return on_topic_or(fmt::format("to create it: {} topic create {}", context.self(), topic),
+                       topic, action);
+}
+
+/// The same, for what makes sense with a topic that is there already.
+template <class Action>
+auto on_topic_there(const Context& context, std::string_view topic, Action action) {
+    return on_topic_or(fmt::format("to see what there is: {} topic ls", context.self()), topic,
+                       action);
 }
 
 } // namespace shmbus::tools

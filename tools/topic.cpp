@@ -42,6 +42,16 @@ FullPolicy parse_policy(std::string_view text) {
                   fmt::format("'{}' is none of block, reject and drop-oldest", printable(text)));
 }
 
+// Runs an action; what the daemon says when it refuses for this reason gets the remedy appended.
+template <class Action> void with_remedy(Errc reason, const std::string& remedy, Action action) {
+    try {
+        action();
+    } catch (const Error& error) {
+        if (error.code() != reason) throw;
+        throw Failure(exit_code_of(reason), error.what() + remedy);
+    }
+}
+
 // The options of `topic create`; what is not given follows the profile.
 struct CreateArguments {
     std::string name;
@@ -80,7 +90,11 @@ ExitCode create(const Context& context, const CreateArguments& arguments) {
     if (arguments.if_missing)
         created = bus.create_topic_if_missing(name, arguments.options());
     else
-        bus.create_topic(name, arguments.options());
+        with_remedy(Errc::topic_exists,
+                    fmt::format("; --if-missing allows that if the options are the same; to remove "
+                                "it: {} topic rm {}",
+                                context.self(), name),
+                    [&] { bus.create_topic(name, arguments.options()); });
     if (created && arguments.retention.empty() && arguments.profile.empty())
         note(
             fmt::format("topic '{}' is in memory only: its events are gone when shmbusd ends (this "
@@ -226,7 +240,8 @@ std::string peers_of(const TopicInfo& topic, bool colour) {
 ExitCode info(const Context& context, const std::string& name) {
     const std::string topic_name = parse_name(name, "topic");
     Bus bus = connect(context.bus);
-    const TopicInfo topic = on_topic(context, topic_name, [&] { return bus.topic(topic_name); });
+    const TopicInfo topic =
+        on_topic_there(context, topic_name, [&] { return bus.topic(topic_name); });
     if (context.json)
         write_out(to_line(json_of(topic, true)));
     else
@@ -237,7 +252,10 @@ ExitCode info(const Context& context, const std::string& name) {
 ExitCode remove(const Context& context, const std::string& name, bool force) {
     const std::string topic = parse_name(name, "topic");
     Bus bus = connect(context.bus);
-    on_topic(context, topic, [&] { bus.remove_topic(topic, force); });
+    on_topic_there(context, topic, [&] {
+        with_remedy(Errc::busy, fmt::format(": {} topic rm {} --force", context.self(), topic),
+                    [&] { bus.remove_topic(topic, force); });
+    });
     if (context.json) write_out(to_line(Json{{"topic", topic}, {"removed", true}}));
     return ExitCode::done;
 }
@@ -250,7 +268,7 @@ std::string what_drain_waits_for(const TopicInfo& topic) {
 }
 
 bool drain_within(const Context& context, Bus& bus, const std::string& topic, Deadline deadline) {
-    return on_topic(context, topic, [&] {
+    return on_topic_there(context, topic, [&] {
         const Deadline soon(1s);
         if (bus.drain_topic(topic, soon.when() < deadline.when() ? soon : deadline)) return true;
         if (deadline.passed()) return false;
@@ -270,7 +288,7 @@ ExitCode drain(const Context& context, const DrainArguments& arguments) {
     Bus bus = connect(context.bus);
     bool drained = false;
     if (arguments.undo) {
-        on_topic(context, topic, [&] { bus.undrain_topic(topic); });
+        on_topic_there(context, topic, [&] { bus.undrain_topic(topic); });
     } else {
         drained =
             drain_within(context, bus, topic,

@@ -107,7 +107,8 @@ class CreateTest(harness.BusTest):
     def test_exists(self):
         """A second creation exits 6; --if-missing is fine with the same options only."""
         self.run_ok("topic", "create", "twice", "--capacity", "64")
-        self.run_failing(6, "exists", "topic", "create", "twice", "--capacity", "64")
+        self.run_failing(6, "exists already; --if-missing .*: shmbus topic rm twice\n", "topic",
+                         "create", "twice", "--capacity", "64")
         done = self.run_ok("topic", "create", "twice", "--capacity", "64", "--if-missing", "--json")
         self.assertEqual(done.json, {"topic": "twice", "created": False})
         self.assertEqual(done.err, "")
@@ -179,7 +180,8 @@ class RemoveTest(harness.BusTest):
         self.run_ok("pub", topic, "last words")
         sub = self.start_sub(topic, "--from", "all")
         self.wait_for_output(sub, b"last words\n")
-        self.run_failing(6, str(sub.pid), "topic", "rm", topic)
+        self.run_failing(6, f"{sub.pid}.* by force: shmbus topic rm {topic} --force\n", "topic", "rm",
+                         topic)
         self.run_ok("topic", "rm", topic, "--force")
         done = sub.wait()
         self.assertEqual(done.code, 5)

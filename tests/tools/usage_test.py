@@ -108,8 +108,11 @@ class UsageTest(harness.BusTest):
     def test_unknown_topic(self):
         """A topic that does not exist: exit 5, and how to create it."""
         for verb in VERBS[1:]:
-            self.run_failing(5, "there is no topic 'nobody'; to create it: shmbus topic create nobody",
+            remedy = ("to see what there is: shmbus topic ls" if verb[0] == "topic" else
+                      "to create it: shmbus topic create nobody")
+            self.run_failing(5, f"there is no topic 'nobody'; {remedy}\n",
                              *with_name(verb, "nobody"))
+        self.run_failing(5, "shmbus topic ls", "topic", "drain", "nobody", "--undo")
         self.run_failing(5, "'nobody'", "sub", self.topic(), "nobody")
         self.run_failing(5, f"shmbus --socket {self.daemon.socket} topic create nobody",
                          "--socket", str(self.daemon.socket), "pub", "nobody", "x")
