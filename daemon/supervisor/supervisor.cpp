@@ -33,8 +33,8 @@ void Supervisor::watch(registry::SessionId session, base::Fd pidfd) {
 void Supervisor::died(registry::SessionId session) noexcept {
     const auto ended = sessions_.process_died(session); // calls forget()
     if (!ended) return;
-    auto line =
-        fmt::format("session {}: {} (pid {}) is dead", session, ended->who.command, ended->who.pid);
+    auto line = fmt::format("session {}: {} (pid {}) has ended", session, ended->who.command,
+                            ended->who.pid);
     if (ended->publishers + ended->subscribers != 0)
         line += fmt::format("; freed {} publishers, {} subscribers, {} chunks; {} events aborted",
                             ended->publishers, ended->subscribers, ended->reaped.chunks,

@@ -85,7 +85,7 @@ TEST_F(LeasesTest, OfTheDeadAreFree) {
     EXPECT_EQ(held(), 3U);
     const auto pid = client.pid();
     client.kill();
-    const auto line = daemon.process().wait_for_log("(pid " + std::to_string(pid) + ") is dead");
+    const auto line = daemon.process().wait_for_log("(pid " + std::to_string(pid) + ") has ended");
     EXPECT_THAT(line, HasSubstr("freed 2 publishers, 1 subscribers"));
     EXPECT_EQ(held(), 0U);
     EXPECT_EQ(session->open_publisher("orders").entry, 0U);
@@ -103,7 +103,7 @@ TEST_F(LeasesTest, OfTheLivingStayWithoutAConnection) {
     EXPECT_EQ(held(), 2U);
     const auto pid = std::to_string(client.pid());
     client.kill();
-    for (int i = 0; i < 2; ++i) daemon.process().wait_for_log("(pid " + pid + ") is dead");
+    for (int i = 0; i < 2; ++i) daemon.process().wait_for_log("(pid " + pid + ") has ended");
     EXPECT_EQ(held(), 0U);
 }
 
@@ -115,7 +115,7 @@ TEST_F(LeasesTest, OfTheStoppedStay) {
     dead.ask("publisher orders");
     const auto pid = std::to_string(dead.pid());
     dead.kill();
-    daemon.process().wait_for_log("(pid " + pid + ") is dead");
+    daemon.process().wait_for_log("(pid " + pid + ") has ended");
     EXPECT_EQ(held(), 1U) << "a stopped process is not a dead one";
 }
 
@@ -137,7 +137,7 @@ TEST_F(LeasesTest, OfATopicRemovedByForceAreReapedToo) {
     EXPECT_EQ(held(), 0U) << "the same name is another topic";
     const auto pid = std::to_string(client.pid());
     client.kill();
-    EXPECT_THAT(daemon.process().wait_for_log("(pid " + pid + ") is dead"),
+    EXPECT_THAT(daemon.process().wait_for_log("(pid " + pid + ") has ended"),
                 HasSubstr("freed 0 publishers, 1 subscribers"));
 }
 
@@ -155,7 +155,7 @@ TEST_F(LeasesTest, ReapEachOfManyDead) {
         ::kill(client->pid(), SIGKILL);
     }
     clients.clear();
-    for (std::size_t i = 0; i < pids.size(); ++i) daemon.process().wait_for_log("is dead; freed");
+    for (std::size_t i = 0; i < pids.size(); ++i) daemon.process().wait_for_log("has ended; freed");
     EXPECT_EQ(held(), 0U);
 }
 
