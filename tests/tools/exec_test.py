@@ -27,6 +27,14 @@ class ExecTest(harness.BusTest):
             f"5 {topic} 1 k 3 {'1' * 32} other:5 z {socket}",
             f"100000 {topic} 2  0    {socket}"])
 
+    def test_names_of_headers(self):
+        """Capitals, _ for what a variable's name cannot hold; the last of equal names."""
+        topic = self.topic()
+        self.run_ok("pub", topic, "x", "--header", "a.b=1", "--header", "A-B=2", "--header", "\u00e4=3")
+        done = self.run_ok("sub", topic, "--from", "all", "--count", "1", "--exec",
+                           "echo $SHMBUS_HEADER_A_B $SHMBUS_HEADER___; env | grep -c HEADER_")
+        self.assertEqual(done.out, b"2 3\n2\n")
+
     def test_exec_need_not_read(self):
         """A command that does not read its stdin is as good."""
         topic = self.topic()
