@@ -15,9 +15,9 @@ namespace shmbus::tools {
 namespace {
 
 constexpr auto examples = R"(Examples:
-  shmbusd --user &                        a bus
+  shmbusd &                               a bus
   shmbus topic create greetings           a topic
-  shmbus sub greetings &                  somebody who listens
+  shmbus sub greetings --from all &       somebody who listens
   shmbus pub greetings 'hello, world'     somebody who speaks
 
 The bus is found at --socket, else $SHMBUS_SOCKET, else --user ($XDG_RUNTIME_DIR/shmbus.sock) or
