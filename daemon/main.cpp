@@ -126,7 +126,9 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
-        return app.exit(e) == 0 ? 0 : 2;
+        if (e.get_exit_code() == 0) return app.exit(e); // --help, --version
+        fmt::print(stderr, "shmbusd: {} (see shmbusd --help)\n", e.what());
+        return 2;
     }
     const LogCallback log_callback;
     try {

@@ -67,6 +67,18 @@ class UsageTest(harness.BusTest):
         ]:
             self.run_failing(2, pattern, *arguments)
 
+    def test_wrong_usage_of_the_daemon(self):
+        """shmbusd says what is wrong with its command line as shmbus does; --help is no error."""
+        for option, code, pattern in [
+                ("--bogus", 2, r"^shmbusd: .*--bogus.* \(see shmbusd --help\)\n$"),
+                ("--socket", 2, r"^shmbusd: --socket.* \(see shmbusd --help\)\n$"),
+                ("--help", 0, "^$")]:
+            done = subprocess.run([harness.SHMBUSD, option], capture_output=True, check=False,
+                                  env=self.env, timeout=harness.PATIENCE)
+            self.assertEqual(done.returncode, code)
+            self.assertRegex(done.stderr.decode(), pattern)
+            self.assertEqual(done.stdout == b"", code != 0)
+
     def test_global_options_stand_anywhere(self):
         """--json and --socket before and behind the verb."""
         socket = str(self.daemon.socket)
@@ -106,7 +118,7 @@ class UsageTest(harness.BusTest):
         self.run_ok("topic", "rm", name)
 
     def test_unknown_topic(self):
-        """A topic that does not exist: exit 5, and how to create it."""
+        """A topic that does not exist: exit 5, and how to create it, or to see which there are."""
         for verb in VERBS[1:]:
             remedy = ("to see what there is: shmbus topic ls" if verb[0] == "topic" else
                       "to create it: shmbus topic create nobody")
