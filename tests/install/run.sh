@@ -2,7 +2,7 @@
 # Usage: tests/install/run.sh BUILD
 # Installs what BUILD holds into an empty folder and builds outside.cpp against it the way a stranger
 # would: with what pkg-config says and nothing of this tree, by g++ and clang++. The program is run
-# too; it must end well with no daemon there.
+# too; it must end well with no daemon there. The manuals must be where man(1) looks for them.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 build=$(readlink -f "$1")
@@ -16,6 +16,9 @@ header=$(find "$root" -path '*/include/shmbus/shmbus.hpp')
 library=$(find "$root" -name libshmbus.so)
 for installed in "$pc" "$header" "$library"; do
     [ -f "$installed" ] || { echo 'missing: shmbus.pc, shmbus/shmbus.hpp or libshmbus.so'; exit 1; }
+done
+for page in man1/shmbus.1 man8/shmbusd.8; do
+    [ -n "$(find "$root" -path "*/man/$page")" ] || { echo "missing: $page"; exit 1; }
 done
 diff -r "$here/../../libshmbus/include/shmbus" "$(dirname "$header")"
 
