@@ -35,8 +35,11 @@ std::string socket_path(const BusOptions& options) {
     return base::find_socket_path(options.socket, scope_of(options.scope));
 }
 
-Bus::Bus(const BusOptions& options)
-    : session_(control::Session::connect(socket_path(options), options.request_timeout)) {}
+Bus::Bus(const BusOptions& options) {
+    if (options.request_timeout <= std::chrono::nanoseconds::zero())
+        throw Error(Errc::bad_argument, "BusOptions::request_timeout must be more than 0");
+    session_ = control::Session::connect(socket_path(options), options.request_timeout);
+}
 Bus::Bus(Bus&&) noexcept = default;
 Bus& Bus::operator=(Bus&&) noexcept = default;
 Bus::~Bus() = default;

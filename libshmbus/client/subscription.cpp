@@ -8,12 +8,16 @@ namespace shmbus {
 
 // ---- Event -------------------------------------------------------------------------------------
 
-Event::Event(Event&& other) noexcept : held_(std::exchange(other.held_, nullptr)) {}
+Event::Event(client::HeldEvent* held) noexcept : held_(held), sequence_(held->place.sequence) {}
+
+Event::Event(Event&& other) noexcept
+    : held_(std::exchange(other.held_, nullptr)), sequence_(std::exchange(other.sequence_, 0)) {}
 
 Event& Event::operator=(Event&& other) noexcept {
     if (this != &other) {
         release();
         held_ = std::exchange(other.held_, nullptr);
+        sequence_ = std::exchange(other.sequence_, 0);
     }
     return *this;
 }
@@ -26,50 +30,64 @@ Released Event::release() noexcept {
     return held->receiver->release(held);
 }
 
-Sequence Event::sequence() const noexcept { return held_->place.sequence; }
+const layout::EventHeader& Event::head() const noexcept {
+    static constexpr layout::EventHeader none{.time_ns = 0,
+                                              .length = 0,
+                                              .chunk = layout::no_chunk,
+                                              .type = 0,
+                                              .publisher = 0,
+                                              .key_hash = 0,
+                                              .flags = 0,
+                                              .extension = 0,
+                                              .correlation = {},
+                                              .event_id = 0};
+    return held_ == nullptr ? none : held_->place.header;
+}
+
+Bytes Event::extension() const noexcept {
+    return held_ == nullptr ? Bytes() : held_->place.extension;
+}
 
 std::chrono::sys_time<std::chrono::nanoseconds> Event::time() const noexcept {
     return std::chrono::sys_time<std::chrono::nanoseconds>(
-        std::chrono::nanoseconds(held_->place.header.time_ns));
+        std::chrono::nanoseconds(head().time_ns));
 }
 
-Bytes Event::payload() const noexcept { return held_->place.payload; }
-std::uint32_t Event::type() const noexcept { return held_->place.header.type; }
-std::uint64_t Event::id() const noexcept { return held_->place.header.event_id; }
-std::uint32_t Event::publisher() const noexcept { return held_->place.header.publisher; }
+Bytes Event::payload() const noexcept { return held_ == nullptr ? Bytes() : held_->place.payload; }
+std::uint32_t Event::type() const noexcept { return head().type; }
+std::uint64_t Event::id() const noexcept { return head().event_id; }
+std::uint32_t Event::publisher() const noexcept { return head().publisher; }
 
 std::string_view Event::key() const noexcept {
-    if ((held_->place.header.flags & layout::flag_key) == 0) return {};
-    return layout::ExtensionReader(held_->place.extension).key();
+    if ((head().flags & layout::flag_key) == 0) return {};
+    return layout::ExtensionReader(extension()).key();
 }
 
-CorrelationId Event::correlation() const noexcept {
-    return CorrelationId{held_->place.header.correlation};
-}
+CorrelationId Event::correlation() const noexcept { return CorrelationId{head().correlation}; }
 
 std::optional<Cause> Event::cause() const noexcept {
-    const auto cause = layout::ExtensionReader(held_->place.extension).cause();
+    const auto cause = layout::ExtensionReader(extension()).cause();
     if (!cause) return {};
     return Cause{cause->topic, cause->sequence};
 }
 
 std::array<std::uint8_t, 8> Event::parent_id() const noexcept {
-    const auto parent = layout::ExtensionReader(held_->place.extension).parent();
+    const auto parent = layout::ExtensionReader(extension()).parent();
     return parent ? parent->id : std::array<std::uint8_t, 8>{};
 }
 
 std::uint8_t Event::trace_flags() const noexcept {
-    const auto parent = layout::ExtensionReader(held_->place.extension).parent();
+    const auto parent = layout::ExtensionReader(extension()).parent();
     return parent ? parent->flags : std::uint8_t{0};
 }
 
 std::optional<Header> Event::header(std::size_t i) const noexcept {
-    const auto field = layout::ExtensionReader(held_->place.extension).header(i);
+    const auto field = layout::ExtensionReader(extension()).header(i);
     if (!field) return {};
     return Header{field->name, field->value};
 }
 
-bool Event::in_place() const noexcept { return held_->place.header.chunk != layout::no_chunk; }
+bool Event::in_place() const noexcept { return head().chunk != layout::no_chunk; }
 
 // ---- Subscription ------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
 #include "support/subscriber.hpp"
 
 #include <atomic>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <random>
@@ -64,6 +65,38 @@ class Stress : public testing::TestWithParam<FullPolicy> {
         (void)ring::reap_publisher(ring.topic, owner);
         const std::lock_guard lock(mutex_);
         for (const auto& [s, payload] : done) checker.published(s, payload);
+    }
+
+    /// The topic to itself; small events in batches.
+    void write_exclusively() {
+        Pub pub(ring.topic, 0, Kind::exclusive);
+        std::minstd_rand random(7);
+        std::vector<std::pair<Sequence, Payload>> done;
+        const Deadline end = too_long;
+        for (std::uint64_t n = 1; n <= writers * events_each && !end.passed();) {
+            const std::uint64_t count = 1 + random() % 12;
+            if (random() % 8 == 0) {
+                const Payload payload{pub.id, n};
+                const auto bytes = payload.bytes(24 + random() % 3000);
+                const auto result = publish_in_chunk(pub, {as_text(bytes)});
+                if (result.outcome == PublishOutcome::published)
+                    done.emplace_back(result.sequence, payload), ++n;
+                else if (!passing(result.outcome))
+                    return fail("publish: " + std::string(name_of(result.outcome)));
+                continue;
+            }
+            std::vector<std::string> texts;
+            for (std::uint64_t i = 0; i < count && n + i <= writers * events_each; ++i)
+                texts.emplace_back(as_text(Payload{pub.id, n + i}.bytes(24 + random() % 41)));
+            ring::Run run;
+            const auto outcome = pub.publish_batch(texts, run, too_long);
+            for (std::size_t i = 0; i < run.published; ++i, ++n)
+                done.emplace_back(run.last - run.published + 1 + i, Payload{pub.id, n});
+            if (outcome != PublishOutcome::published && !passing(outcome))
+                return fail("publish: " + std::string(name_of(outcome)));
+        }
+        (void)ring::reap_publisher(ring.topic, 0);
+        for (const auto& [sequence, payload] : done) checker.published(sequence, payload);
     }
 
     Published publish_in_chunk(Pub& pub, const What& what) {
@@ -181,6 +214,8 @@ class Stress : public testing::TestWithParam<FullPolicy> {
         ring::reap_reader(ring.topic, index);
     }
 
+    void run(const std::vector<std::function<void()>>& publishers);
+
     const TestRing ring{busy(GetParam())};
     StreamChecker checker;
     std::atomic<int> attached_{0};
@@ -192,7 +227,7 @@ INSTANTIATE_TEST_SUITE_P(Ring, Stress,
                          testing::Values(FullPolicy::block, FullPolicy::reject,
                                          FullPolicy::drop_oldest));
 
-TEST_P(Stress, EverybodyTellsTheSameStory) {
+void Stress::run(const std::vector<std::function<void()>>& publishers) {
     Stream first("first");
     Stream second("second");
     Stream slow("slow");
@@ -205,8 +240,7 @@ TEST_P(Stress, EverybodyTellsTheSameStory) {
     while (attached_.load() < 3) std::this_thread::yield();
 
     std::vector<std::thread> writing;
-    for (std::uint32_t w = 0; w < writers; ++w) writing.emplace_back([&, w] { write(w); });
-    writing.emplace_back([&] { die(); });
+    for (const auto& publisher : publishers) writing.emplace_back(publisher);
     for (auto& thread : writing) thread.join();
     closing_ = true;
     ring::set_state(ring.topic, layout::RingState::closed);
@@ -225,6 +259,16 @@ TEST_P(Stress, EverybodyTellsTheSameStory) {
     EXPECT_GT(slow.events(), 0U);
     RecordProperty("tombstones", static_cast<int>(checker.tombstones()));
     RecordProperty("visits", static_cast<int>(visits.size()));
+}
+
+TEST_P(Stress, EverybodyTellsTheSameStory) {
+    std::vector<std::function<void()>> publishers{[&] { die(); }};
+    for (std::uint32_t w = 0; w < writers; ++w) publishers.emplace_back([&, w] { write(w); });
+    run(publishers);
+}
+
+TEST_P(Stress, EverybodyTellsTheSameStoryOfAnExclusivePublisher) {
+    run({[&] { write_exclusively(); }});
 }
 
 } // namespace

@@ -23,7 +23,7 @@ struct BusOptions {
     };
     std::string socket = {};
     Scope scope = Scope::automatic;
-    /// How long each request to the daemon may take.
+    /// How long each request to the daemon may take; more than 0.
     std::chrono::nanoseconds request_timeout = std::chrono::seconds(5);
 };
 
@@ -36,16 +36,18 @@ struct BusOptions {
 /// have mapped.
 ///
 /// Every method that talks to the daemon throws Error: no_daemon, disconnected, timed_out, or what
-/// the daemon refuses, with its reason. Thread safety: all methods from any thread.
+/// the daemon refuses, with its reason. A child of fork() has to open a Bus of its own; this one says
+/// so there (unsupported). Moved from, it may only be destroyed or assigned to.
+/// Thread safety: all methods from any thread.
 class SHMBUS_API Bus {
   public:
-    /// @throws Error(no_daemon) when nobody answers, Error(permission), Error(incompatible)
+    /// @throws Error(bad_argument), Error(no_daemon) when nobody answers, Error(permission), Error(incompatible)
     explicit Bus(const BusOptions& options = {});
     Bus(Bus&&) noexcept;
     Bus& operator=(Bus&&) noexcept;
     ~Bus();
 
-    /// @throws Error: no_such_topic, permission, limit
+    /// @throws Error: no_such_topic, permission, limit, busy (an exclusive publisher)
     [[nodiscard]] Publisher publisher(std::string_view topic, const PublisherOptions& options = {});
     /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes)
     [[nodiscard]] Subscription subscribe(std::string_view topic,

@@ -10,6 +10,9 @@
 
 namespace shmbus {
 
+namespace layout {
+struct EventHeader;
+}
 namespace client {
 class Receiver;
 struct HeldEvent;
@@ -20,7 +23,8 @@ struct HeldEvent;
 /// events outstanding.
 ///
 /// Lifetime: all views end with release(), destruction or assignment. An Event may outlive its
-/// Subscription. Move-only; a moved-from or released event is empty.
+/// Subscription. Move-only. An event that was released, moved from or default-constructed is empty: a
+/// released one still knows its sequence, all else is 0 or empty.
 /// Thread safety: an Event is used by the thread that uses its Subscription.
 class SHMBUS_API Event {
   public:
@@ -31,7 +35,7 @@ class SHMBUS_API Event {
     Event& operator=(const Event&) = delete;
     ~Event();
 
-    [[nodiscard]] Sequence sequence() const noexcept;
+    [[nodiscard]] Sequence sequence() const noexcept { return sequence_; }
     /// When it was published: nanoseconds of CLOCK_REALTIME, taken by the publisher before the
     /// event got its sequence, so not monotone in the sequence.
     [[nodiscard]] std::chrono::sys_time<std::chrono::nanoseconds> time() const noexcept;
@@ -60,8 +64,11 @@ class SHMBUS_API Event {
 
   private:
     friend class client::Receiver;
-    explicit Event(client::HeldEvent* held) noexcept : held_(held) {}
+    explicit Event(client::HeldEvent* held) noexcept;
+    [[nodiscard]] const layout::EventHeader& head() const noexcept;
+    [[nodiscard]] Bytes extension() const noexcept;
     client::HeldEvent* held_ = nullptr;
+    Sequence sequence_ = 0;
 };
 
 } // namespace shmbus

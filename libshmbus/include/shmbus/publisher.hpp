@@ -85,7 +85,8 @@ struct PublisherOptions {
 /// Cost: no allocation and no exception; no system call unless a subscriber sleeps or this
 /// publisher has to wait for room.
 /// Lifetime: keeps its connection alive; may outlive the Bus object. When the daemon goes away,
-/// publishing goes on to everybody who has the topic mapped.
+/// publishing goes on to everybody who has the topic mapped, and to nobody else. Moved from, or in
+/// the child of a fork(), which does not inherit the memory, it may only be destroyed or assigned to.
 /// Thread safety: one thread at a time; give each thread its own Publisher. interrupt() may be
 /// called from any thread and from a signal handler.
 class SHMBUS_API Publisher {
@@ -106,7 +107,7 @@ class SHMBUS_API Publisher {
     BatchResult publish(std::span<const Outgoing> events) noexcept;
     BatchResult publish(std::span<const Outgoing> events, Deadline deadline) noexcept;
 
-    /// Memory for a payload of `size` bytes (1 to max_event). A failed loan is empty; its outcome()
+    /// Memory for a payload of `size` bytes (0 to max_event). A failed loan is empty; its outcome()
     /// says why. The attributes are part of the loan: they go in before the payload.
     Loan loan(std::size_t size, const Attributes& attributes = {}) noexcept;
     Loan loan(std::size_t size, const Attributes& attributes, Deadline deadline) noexcept;

@@ -44,7 +44,8 @@ using ReceivedBatch = std::variant<Nothing, Gap, std::size_t>;
 ///
 /// Cost: no allocation and no exception; no system call unless it has to sleep, and none while it
 /// sleeps.
-/// Lifetime: keeps its connection alive; may outlive the Bus object.
+/// Lifetime: keeps its connection alive; may outlive the Bus object. Moved from, or in the child of a
+/// fork(), which does not inherit the memory, it may only be destroyed or assigned to.
 /// Thread safety: one thread at a time. interrupt() may be called from any thread and from a signal
 /// handler.
 class SHMBUS_API Subscription {

@@ -82,7 +82,7 @@ struct SHMBUS_API CorrelationId {
     bool operator==(const CorrelationId&) const = default;
 };
 
-/// The event that made this one happen.
+/// The event that made this one happen. `topic` must be a valid name; `sequence` is not checked.
 struct Cause {
     std::string_view topic;
     Sequence sequence = 0;
@@ -131,7 +131,8 @@ enum class PublishOutcome : std::uint8_t {
     timed_out = 3, ///< block: no room within the deadline
     closed = 4,    ///< the topic takes no events: drained, removed, or its daemon stopped
     too_large = 5, ///< payload beyond max_event, or attributes that fit nowhere
-    bad_attributes = 6, ///< a key, header or cause beyond its documented limits
+    bad_attributes = 6, ///< a key, header or cause beyond its documented limits; a loan that is
+                        ///< empty, or another publisher's
     revoked = 7,        ///< a loan's publish was taken for dead, and its memory has been reused
     interrupted =
         8, ///< interrupt() was called, or a handler without SA_RESTART ran, in a wait for room
