@@ -20,11 +20,17 @@ void expect_protected(const TestRing& ring, Pub& pub, Sub& joiner) {
     EXPECT_TRUE(ring.is(safe + 1, SlotState::committed)) << safe + 1 << " is gone";
 }
 
-TEST(Interleave, AJoinerIsSafeWhereverThePublisherIs) {
+class EitherPublisher : public testing::TestWithParam<Kind> {};
+INSTANTIATE_TEST_SUITE_P(Interleave, EitherPublisher,
+                         testing::Values(Kind::shared, Kind::exclusive), [](const auto& of) {
+                             return of.param == Kind::shared ? "shared" : "exclusive";
+                         });
+
+TEST_P(EitherPublisher, AJoinerIsSafeWhereverThePublisherIs) {
     for (const Sequence there : {3U, 8U, 9U, 12U, 16U, 17U})
         at_every_access([&](std::size_t n) {
             const TestRing ring(parameters());
-            Pub pub(ring, 0);
+            Pub pub(ring, 0, GetParam());
             pub.publish_many(there);
             std::optional<Sub> joiner;
             bool came = false;
@@ -39,12 +45,12 @@ TEST(Interleave, AJoinerIsSafeWhereverThePublisherIs) {
         });
 }
 
-TEST(Interleave, AJoinerIsSafeWhereverItIsItself) {
+TEST_P(EitherPublisher, AJoinerIsSafeWhereverItIsItself) {
     for (const Sequence there : {3U, 8U, 9U, 12U, 16U, 17U})
         for (const Sequence more : {1U, 5U, 8U, 20U})
             at_every_access([&](std::size_t n) {
                 const TestRing ring(parameters());
-                Pub pub(ring, 0);
+                Pub pub(ring, 0, GetParam());
                 pub.publish_many(there);
                 std::optional<Sub> joiner;
                 bool came = false;
@@ -59,10 +65,10 @@ TEST(Interleave, AJoinerIsSafeWhereverItIsItself) {
             });
 }
 
-TEST(Interleave, WhoeverStartsWithTheLatestMissesNothingThatIsPublishedAfterwards) {
+TEST_P(EitherPublisher, WhoeverStartsWithTheLatestMissesNothingThatIsPublishedAfterwards) {
     at_every_access([&](std::size_t n) {
         const TestRing ring(parameters());
-        Pub pub(ring, 0);
+        Pub pub(ring, 0, GetParam());
         pub.publish_many(10);
         std::optional<Sub> joiner;
         bool came = false;
@@ -85,10 +91,10 @@ TEST(Interleave, WhoeverStartsWithTheLatestMissesNothingThatIsPublishedAfterward
 // ------------------------------------------------------------------------------------
 
 /// Publishes at every point of going to sleep, and goes to sleep at every point of publishing.
-TEST(Interleave, NoWakeUpIsLost) {
+TEST_P(EitherPublisher, NoWakeUpIsLost) {
     at_every_access([&](std::size_t n) {
         const TestRing ring(parameters());
-        Pub pub(ring, 0);
+        Pub pub(ring, 0, GetParam());
         Sub sub(ring, 0);
         bool came = false;
         std::uint64_t armed_at = 0;
@@ -110,7 +116,7 @@ TEST(Interleave, NoWakeUpIsLost) {
     });
     at_every_access([&](std::size_t n) {
         const TestRing ring(parameters());
-        Pub pub(ring, 0);
+        Pub pub(ring, 0, GetParam());
         Sub sub(ring, 0);
         bool came = false;
         std::uint64_t armed_at = 0;
@@ -159,10 +165,10 @@ TEST(Interleave, NoRoomIsMissed) {
 // ---- closing
 // -------------------------------------------------------------------------------------
 
-TEST(Interleave, WhatIsPublishedWhileTheRingIsClosedIsReadOrWasRefused) {
+TEST_P(EitherPublisher, WhatIsPublishedWhileTheRingIsClosedIsReadOrWasRefused) {
     at_every_access([&](std::size_t n) {
         const TestRing ring(parameters());
-        Pub pub(ring, 0);
+        Pub pub(ring, 0, GetParam());
         Sub sub(ring, 0);
         bool came = false;
         Strings seen;
