@@ -86,6 +86,19 @@ TEST_P(BatchOf, MoreThanThereIsRoomForSaysHowFarItCame) {
     EXPECT_EQ(batch.run.last, 16U);
 }
 
+TEST_P(BatchOf, TakesNoMoreThanThereIsRoomFor) {
+    for (Sequence before = 0; before < 8; ++before) {
+        const TestRing ring(parameters(FullPolicy::reject));
+        Pub pub(ring, 0, GetParam());
+        Sub sub(ring, 0);
+        pub.publish_many(before);
+        Batch batch(20);
+        EXPECT_EQ(batch.publish(pub), PublishOutcome::full);
+        EXPECT_EQ(batch.run.published, 8 - before);
+        EXPECT_EQ(sub.drain().size(), 8U);
+    }
+}
+
 /// Subscribers that sleep must learn of the first events, or the others never have room.
 TEST_P(BatchOf, MoreThanTheRingHoldsWakesWhoCanMakeRoom) {
     const TestRing ring(parameters());
