@@ -11,16 +11,6 @@ constexpr std::size_t max_claimed = 32;
 
 } // namespace
 
-ExclusiveWriter::ExclusiveWriter(const Topic& topic, std::uint32_t owner) noexcept
-    : Writer(topic, owner), next_(topic.ring.header().tail.load_acquire()) {
-    // What a predecessor claimed and did not live to count is a tombstone by now.
-    for (std::uint32_t i = 0; i < topic.ring.capacity(); ++i, ++next_) {
-        const Stamp stamp(topic.ring.slot(next_).stamp.load_acquire());
-        if (stamp.word() == 0 || stamp.ahead_of(next_) != 0) break;
-    }
-    topic_.ring.header().tail.store_release(next_);
-}
-
 PublishOutcome ExclusiveWriter::publish(std::span<const Draft> drafts, Deadline deadline,
                                         Run& run) noexcept {
     PublishOutcome outcome = PublishOutcome::published;

@@ -24,8 +24,9 @@ namespace shmbus::ring {
 
 class ExclusiveWriter final : public Writer {
   public:
-    /// @pre the daemon lets nobody else publish to this topic
-    ExclusiveWriter(const Topic& topic, std::uint32_t owner) noexcept;
+    /// @pre the daemon lets nobody else publish to this topic, and has reaped who did before
+    ExclusiveWriter(const Topic& topic, std::uint32_t owner) noexcept
+        : Writer(topic, owner), next_(topic.ring.header().tail.load_acquire()) {}
 
     PublishOutcome publish(std::span<const Draft> drafts, Deadline deadline,
                            Run& run) noexcept override;
