@@ -30,6 +30,7 @@ struct Case {
     bool spin = true;
 };
 
+using bench::fanout;
 using bench::latency;
 using bench::throughput;
 
@@ -44,6 +45,7 @@ constexpr Case cases[] = {
     {"throughput", "throughput, batches", 64, 500'000, true, true, throughput, true, true},
     {"throughput", "throughput, 1 to 1", 1024, 200'000, true, false, throughput},
     {"throughput", "throughput, exclusive", 1024, 200'000, true, false, throughput, true},
+    {"fanout", "publish, 64 subscribers", 64, 300'000, true, true, fanout},
 };
 
 struct Options {
@@ -195,7 +197,7 @@ void add_bench(CLI::App& root, Invocation& invocation) {
     auto options = std::make_shared<Options>();
     auto* verb = root.add_subcommand("bench", "measure this bus beside bare probes");
     verb->add_option("group", options->group, "which cases")
-        ->check(CLI::IsMember({"latency", "throughput", "all"}));
+        ->check(CLI::IsMember({"latency", "throughput", "fanout", "all"}));
     verb->add_flag("--quick", options->quick, "under a minute: fewer cases, fewer slices");
     verb->callback([&invocation, options] {
         invocation.run = [options](const Context& context) { return run_bench(context, *options); };

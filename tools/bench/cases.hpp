@@ -45,4 +45,7 @@ std::unique_ptr<Player> latency(Pair& pair, const Setup& setup);
 /// of one producer and one consumer in the same size.
 std::unique_ptr<Player> throughput(Pair& pair, const Setup& setup);
 
+/// Publishes a second with 64 subscribers, beside those with one.
+std::unique_ptr<Player> fanout(Pair& pair, const Setup& setup);
+
 } // namespace shmbus::tools::bench
