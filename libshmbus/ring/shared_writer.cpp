@@ -6,7 +6,7 @@ namespace {
 
 /// Slots that are asked for this long before they are claimed are here by then, and far enough from
 /// where subscribers look to stay.
-constexpr Sequence ahead = 4;
+constexpr Sequence prefetch_distance = 4;
 
 } // namespace
 
@@ -43,7 +43,7 @@ PublishOutcome SharedWriter::publish_one(const Draft& draft, Deadline deadline,
             retire(s); // somebody freed a living publisher's chunk
             return PublishOutcome::revoked;
         }
-        prefetch_slot(s + ahead);
+        prefetch_slot(s + prefetch_distance);
         if (commit(s)) return PublishOutcome::published;
         retire(s);
         if (in_chunk && !pool_.take_back(draft.header.chunk, s)) return PublishOutcome::revoked;
