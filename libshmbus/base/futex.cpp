@@ -2,6 +2,7 @@
 
 #include "shmbus/error.hpp"
 
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <climits>
@@ -39,22 +40,21 @@ void require_futex_waitv() {
                     "allow the call");
 }
 
-Woken futex_wait(const Word64& word, std::uint64_t seen, const Word32& interrupt,
+Woken futex_wait(std::span<const Watched> words, const Word32& interrupt,
                  Deadline deadline) noexcept {
     if (interrupt.load_acquire() != 0) return Woken::interrupted;
     if (deadline.passed()) return Woken::timed_out;
-    futex_waitv waiters[2]{};
-    waiters[0].uaddr = address_of(&word);
-    waiters[0].val = seen & 0xffffffffU;
-    waiters[0].flags = FUTEX_32;
-    waiters[1].uaddr = address_of(&interrupt);
-    waiters[1].val = 0;
-    waiters[1].flags = FUTEX_32 | FUTEX_PRIVATE_FLAG;
+    std::array<futex_waitv, max_watched + 1> waiters; // as much of it as is needed
+    const auto watch = [](const void* word, std::uint64_t seen, std::uint32_t flags) {
+        return futex_waitv{seen & 0xffffffffU, address_of(word), FUTEX_32 | flags, 0};
+    };
+    waiters[0] = watch(&interrupt, 0, FUTEX_PRIVATE_FLAG);
+    unsigned count = 1;
+    for (const Watched& watched : words) waiters[count++] = watch(watched.word, watched.seen, 0);
     const timespec until = deadline.is_never() ? timespec{} : to_timespec(deadline);
-    const long rc = ::syscall(SYS_futex_waitv, waiters, 2, 0,
+    const long rc = ::syscall(SYS_futex_waitv, waiters.data(), count, 0,
                               deadline.is_never() ? nullptr : &until, CLOCK_MONOTONIC);
-    if (rc == 1) return Woken::interrupted;
-    if (rc == 0 || errno == EAGAIN)
+    if (rc >= 0 || errno == EAGAIN)
         return interrupt.load_acquire() != 0 ? Woken::interrupted : Woken::look;
     return errno == ETIMEDOUT ? Woken::timed_out : Woken::interrupted;
 }

@@ -9,6 +9,8 @@
 #include "base/atomic.hpp"
 #include "shmbus/types.hpp"
 
+#include <span>
+
 namespace shmbus::base {
 
 enum class Woken : std::uint8_t {
@@ -20,9 +22,21 @@ enum class Woken : std::uint8_t {
 /// @throws Error(unsupported) on a kernel without futex_waitv
 void require_futex_waitv();
 
-/// Sleeps while `word` is `seen` and `interrupt` is 0.
-Woken futex_wait(const Word64& word, std::uint64_t seen, const Word32& interrupt,
+/// A word, and the value that it had.
+struct Watched {
+    const Word64* word = nullptr;
+    std::uint64_t seen = 0;
+};
+inline constexpr std::size_t max_watched = 127; // FUTEX_WAITV_MAX, and one for the interrupt word
+
+/// Sleeps while each of the words, at most max_watched, is as it was and `interrupt` is 0.
+Woken futex_wait(std::span<const Watched> words, const Word32& interrupt,
                  Deadline deadline) noexcept;
+inline Woken futex_wait(const Word64& word, std::uint64_t seen, const Word32& interrupt,
+                        Deadline deadline) noexcept {
+    const Watched watched{&word, seen};
+    return futex_wait({&watched, 1}, interrupt, deadline);
+}
 
 /// Wakes all processes that sleep on `word`.
 void futex_wake_all(const Word64& word) noexcept;

@@ -29,6 +29,12 @@ class Receiver {
     void acknowledge(Sequence s) noexcept { reader_.acknowledge(s); }
     void interrupt() noexcept { reader_.interrupt(); }
     Released release(HeldEvent* held) noexcept;
+    /// Whether receive() would not wait.
+    [[nodiscard]] bool is_ready() const noexcept {
+        return pending_.has_value() || free_ == 0 || reader_.is_ready();
+    }
+    /// First half of sleeping, for a wait on several: look again, then sleep on this.
+    [[nodiscard]] base::Watched arm() noexcept { return {&reader_.event_word(), reader_.arm()}; }
     /// The Subscription is gone.
     void orphan() noexcept;
 

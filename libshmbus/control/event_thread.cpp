@@ -1,12 +1,12 @@
 #include "control/event_thread.hpp"
 
 #include "base/system_error.hpp"
+#include "base/thread.hpp"
 
 #include <csignal>
 #include <future>
 #include <kj/exception.h>
 #include <optional>
-#include <pthread.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -19,22 +19,6 @@ namespace {
 class SilentCallback final : public kj::ExceptionCallback {
   public:
     void logMessage(kj::LogSeverity, const char*, int, int, kj::String&&) override {}
-};
-
-/// While it lives, new threads start with all signals blocked.
-class BlockedSignals {
-  public:
-    BlockedSignals() noexcept {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-    }
-    ~BlockedSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-    BlockedSignals(const BlockedSignals&) = delete;
-    BlockedSignals& operator=(const BlockedSignals&) = delete;
-
-  private:
-    sigset_t before_{};
 };
 
 /// kj ignores SIGPIPE for the whole process. That is not a library's to decide, and not needed:
@@ -57,7 +41,7 @@ EventThread::EventThread() : process_(::getpid()) {
     Start start;
     auto started = start.done.get_future();
     try {
-        const BlockedSignals blocked;
+        const base::BlockedSignals blocked;
         thread_ = std::thread([this, &start] { main(start); });
     } catch (const std::system_error& e) {
         base::throw_system("starting the library's thread", e.code().value());
@@ -80,7 +64,7 @@ EventThread::~EventThread() {
 }
 
 void EventThread::main(Start& start) {
-    ::pthread_setname_np(::pthread_self(), "shmbus");
+    base::name_this_thread();
     const SilentCallback silent;
     std::optional<kj::AsyncIoContext> io;
     try {

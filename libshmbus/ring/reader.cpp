@@ -143,6 +143,15 @@ Reader::Look Reader::look(Place& place) noexcept {
     return Look::skipped;
 }
 
+bool Reader::is_ready() const noexcept {
+    const Stamp stamp(topic_.ring.slot(next_).stamp.load_seq_cst());
+    const std::int64_t ahead = stamp.ahead_of(next_);
+    if (stamp.word() != 0 && ahead >= 0)
+        return ahead > 0 || stamp.slot_state() != SlotState::claimed;
+    const auto state = static_cast<layout::RingState>(topic_.ring.header().state.load_seq_cst());
+    return state == layout::RingState::closed || state == layout::RingState::removed;
+}
+
 Reader::Look Reader::resolve(Stamp stamp) noexcept {
     const std::int64_t ahead = stamp.ahead_of(next_);
     if (stamp.word() != 0 && ahead > 0) return overrun();

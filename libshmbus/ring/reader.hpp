@@ -60,8 +60,15 @@ class Reader {
     Look look(Place& place) noexcept;
     [[nodiscard]] const Gap& gap() const noexcept { return gap_; }
 
+    /// Whether look() would find something, or the end. Sequentially consistent, for after arm().
+    [[nodiscard]] bool is_ready() const noexcept;
+
     /// Sleeps until there may be something new. Call look() between arm() and sleep().
     [[nodiscard]] std::uint64_t arm() noexcept { return topic_.event_bell().arm(); }
+    /// The word that arm() returned the value of.
+    [[nodiscard]] const base::Word64& event_word() const noexcept {
+        return topic_.ring.header().wake;
+    }
     base::Woken sleep(std::uint64_t armed_at, Deadline deadline) noexcept;
     /// Makes a sleep end with `interrupted`, now or the next time. Async-signal-safe.
     void interrupt() noexcept;

@@ -7,3 +7,4 @@
 #include "shmbus/publisher.hpp"
 #include "shmbus/subscription.hpp"
 #include "shmbus/types.hpp"
+#include "shmbus/wait_set.hpp"

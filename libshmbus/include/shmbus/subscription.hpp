@@ -9,6 +9,10 @@
 
 namespace shmbus {
 
+namespace client {
+class Waiter;
+}
+
 struct SubscribeOptions {
     Start start = Start::latest();
     /// Only events of one of these types; empty: all. What a filter leaves out is no gap.
@@ -80,6 +84,7 @@ class SHMBUS_API Subscription {
 
   private:
     friend class Bus;
+    friend class client::Waiter;
     explicit Subscription(client::Receiver* receiver) noexcept : receiver_(receiver) {}
     client::Receiver* receiver_; // lives on until the last Event is released
 };
