@@ -22,9 +22,9 @@ struct Case {
     const char* name;
     std::size_t bytes;
     std::uint64_t events; // in a slice of about 20 ms
+    std::unique_ptr<bench::Player> (*make)(bench::Pair&, const bench::Setup&);
     bool is_rate;
     bool in_quick;
-    std::unique_ptr<bench::Player> (*make)(bench::Pair&, const bench::Setup&);
     bool exclusive = false;
     bool batches = false;
     bool spin = true;
@@ -35,17 +35,17 @@ using bench::latency;
 using bench::throughput;
 
 constexpr Case cases[] = {
-    {"latency", "latency, spinning", 64, 50'000, false, true, latency},
-    {"latency", "latency, spinning, exclusive", 64, 50'000, false, true, latency, true},
-    {"latency", "latency, spinning", 1024, 20'000, false, false, latency},
-    {"latency", "latency, spinning", 65'536, 1'000, false, false, latency},
-    {"latency", "latency, parked", 64, 1'000, false, true, latency, false, false, false},
-    {"throughput", "throughput, 1 to 1", 64, 500'000, true, true, throughput},
-    {"throughput", "throughput, exclusive", 64, 500'000, true, true, throughput, true},
-    {"throughput", "throughput, batches", 64, 500'000, true, true, throughput, true, true},
-    {"throughput", "throughput, 1 to 1", 1024, 200'000, true, false, throughput},
-    {"throughput", "throughput, exclusive", 1024, 200'000, true, false, throughput, true},
-    {"fanout", "publish, 64 subscribers", 64, 300'000, true, true, fanout},
+    {"latency", "latency, spinning", 64, 50'000, latency, false, true},
+    {"latency", "latency, spinning, exclusive", 64, 50'000, latency, false, true, true},
+    {"latency", "latency, spinning", 1024, 20'000, latency, false, false},
+    {"latency", "latency, spinning", 65'536, 1'000, latency, false, false},
+    {"latency", "latency, parked", 64, 1'000, latency, false, true, false, false, false},
+    {"throughput", "throughput, 1 to 1", 64, 500'000, throughput, true, true},
+    {"throughput", "throughput, exclusive", 64, 500'000, throughput, true, true, true},
+    {"throughput", "throughput, batches", 64, 500'000, throughput, true, true, true, true},
+    {"throughput", "throughput, 1 to 1", 1024, 200'000, throughput, true, false},
+    {"throughput", "throughput, exclusive", 1024, 200'000, throughput, true, false, true},
+    {"fanout", "publish, 64 subscribers", 64, 300'000, fanout, true, true},
 };
 
 struct Options {
