@@ -132,7 +132,10 @@ class Stress : public testing::TestWithParam<FullPolicy> {
             if (GetParam() != FullPolicy::drop_oldest && s > 64 && !gate.is_past(s - 64)) continue;
             std::uint64_t seen = ring.stamp(s).word();
             const Stamp stamp(seen);
-            const bool is_free = seen == 0 || (stamp.ahead_of(s) == -64 && stamp.owner() == 0);
+            const bool is_final = stamp.slot_state() == SlotState::committed ||
+                                  stamp.slot_state() == SlotState::aborted ||
+                                  stamp.slot_state() == SlotState::evicted;
+            const bool is_free = seen == 0 || (stamp.ahead_of(s) == -64 && is_final);
             if (is_free && ring.topic.ring.slot(s).stamp.cas_seq_cst(
                                seen, Stamp::slot(s, SlotState::claimed, mortal).word()))
                 return s;
