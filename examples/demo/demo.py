@@ -124,12 +124,15 @@ class Bus:
 
     def ask(self, *arguments):
         """Runs shmbus to its end; returns what it printed."""
-        done = subprocess.run([self.shmbus, *arguments], env=self.environment, capture_output=True,
-                              timeout=PATIENCE, check=False)
-        if done.returncode:
-            raise Trouble(f"shmbus {' '.join(arguments)}: exit {done.returncode}: "
-                          f"{done.stderr.decode(errors='replace').strip()}")
-        return done.stdout
+        with undisturbed():
+            process = self.processes["ask"] = subprocess.Popen(
+                [self.shmbus, *arguments], env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+        out, err = process.communicate(timeout=PATIENCE)
+        if process.returncode:
+            raise Trouble(f"shmbus {' '.join(arguments)}: exit {process.returncode}: "
+                          f"{err.decode(errors='replace').strip()}")
+        return out
 
     def topic(self):
         return json.loads(self.ask("topic", "info", TOPIC, "--json"))
