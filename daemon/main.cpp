@@ -46,10 +46,12 @@ base::BusScope scope_of(const Options& options) {
     return options.system ? base::BusScope::system : base::BusScope::automatic;
 }
 
+constexpr mode_t private_mode = 0600;
+
 /// Everybody may connect to a system bus, and its policy decides; a user bus is its user's own.
 mode_t mode_of(const Options& options) {
     const bool system = options.system || (!options.user && ::geteuid() == 0);
-    return system ? 0666 : 0600;
+    return system ? 0666 : private_mode;
 }
 
 void make_state_dir(const std::string& path) {
@@ -82,7 +84,7 @@ void run(const Options& options) {
     control::Context context{
         topics,
         sessions,
-        control::policy_of_this_host(),
+        control::policy_of_this_host(mode_of(options) == private_mode),
         io.provider->getTimer(),
         options.hello_timeout_ms * kj::MILLISECONDS,
         [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch(id, std::move(pidfd)); },

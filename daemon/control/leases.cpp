@@ -15,6 +15,7 @@ void write_access(const std::shared_ptr<ClientState>& client,
     to.setRing(kj::heap<MemoryServer>(client, topic, publishes ? ring.writable : ring.read_only));
     to.setReaders(
         kj::heap<MemoryServer>(client, topic, publishes ? readers.read_only : readers.writable));
+    to.setTrusted(client->context.policy.has_to_itself(client->subject()));
     client->in_flight.push_back(topic);
 }
 

@@ -53,6 +53,10 @@ bool Policy::may_administer(const Subject& who, uid_t creator) const noexcept {
     return is_master(who) || who.uid == creator || in_group(who, admins_);
 }
 
+bool Policy::has_to_itself(const Subject& who) const noexcept {
+    return who.uid == owner_ && !users_;
+}
+
 std::string Policy::why_not_use(const Subject& who) const {
     return fmt::format("user {} may not use this bus: only root, user {} and the group {} may; as "
                        "root: {}",
@@ -67,7 +71,8 @@ std::string Policy::why_not_administer(const Subject& who, uid_t creator) const 
                        how_to_join(who, admins_group, admins_.has_value()));
 }
 
-Policy policy_of_this_host() {
+Policy policy_of_this_host(bool is_private) {
+    if (is_private) return {::geteuid(), std::nullopt, std::nullopt};
     return {::geteuid(), group_id(Policy::users_group), group_id(Policy::admins_group)};
 }
 

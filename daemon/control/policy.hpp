@@ -32,6 +32,8 @@ class Policy {
     [[nodiscard]] bool may_connect(const Subject& who) const noexcept;
     [[nodiscard]] bool may_use(const Subject& who) const noexcept;
     [[nodiscard]] bool may_administer(const Subject& who, uid_t creator) const noexcept;
+    /// Whether nobody else but root may publish.
+    [[nodiscard]] bool has_to_itself(const Subject& who) const noexcept;
 
     /// What to tell somebody who may not, with the remedy.
     [[nodiscard]] std::string why_not_use(const Subject& who) const;
@@ -44,7 +46,8 @@ class Policy {
     std::optional<gid_t> admins_;
 };
 
-/// The policy of a daemon that runs as this process's user, with the host's groups of today.
-[[nodiscard]] Policy policy_of_this_host();
+/// The policy of a daemon that runs as this process's user, with the host's groups of today; they
+/// admit nobody to a private bus, whose socket only its own user and root can reach.
+[[nodiscard]] Policy policy_of_this_host(bool is_private);
 
 } // namespace shmbus::control

@@ -51,6 +51,8 @@ BatchResult Publisher::publish(std::span<const Outgoing> events, Deadline deadli
     return sender_->publish(events, deadline);
 }
 
+Deadline Publisher::default_deadline() const noexcept { return sender_->default_deadline(); }
+
 Loan Publisher::loan(std::size_t size, const Attributes& attributes) noexcept {
     return sender_->loan(size, attributes, sender_->default_deadline());
 }

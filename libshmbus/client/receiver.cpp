@@ -32,6 +32,7 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
       reader_(attachment_.topic(), attachment_.lease().entry, attachment_.lease().token,
               options.lossy, filter_of(options)),
       auto_acknowledge_(options.auto_acknowledge),
+      trusts_publishers_(options.trust_publishers.value_or(attachment_.lease().trusted)),
       spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin) {
     const std::size_t each = reader_.ring().inline_capacity();
     buffers_.resize(each * held_.size());

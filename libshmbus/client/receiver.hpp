@@ -43,6 +43,7 @@ class Receiver {
         return pending_ ? pending_->first : reader_.position();
     }
     [[nodiscard]] const ring::Reader& reader() const noexcept { return reader_; }
+    [[nodiscard]] bool trusts_publishers() const noexcept { return trusts_publishers_; }
 
   private:
     ~Receiver() = default;
@@ -57,6 +58,7 @@ class Receiver {
     Attachment attachment_;
     ring::Reader reader_;
     bool auto_acknowledge_;
+    bool trusts_publishers_;
     std::chrono::nanoseconds spin_;
     std::optional<Gap> pending_; // it ended a batch
     bool orphaned_ = false;

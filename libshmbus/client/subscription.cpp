@@ -88,6 +88,7 @@ std::optional<Header> Event::header(std::size_t i) const noexcept {
 }
 
 bool Event::in_place() const noexcept { return head().chunk != layout::no_chunk; }
+bool Event::trusted() const noexcept { return !in_place() || held_->receiver->trusts_publishers(); }
 
 // ---- Subscription ------------------------------------------------------------------------------
 

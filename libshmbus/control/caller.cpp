@@ -34,6 +34,7 @@ void read_access(protocol::TopicAccess::Reader from, Lease& lease) {
     if (uuid.size() != lease.uuid.size())
         throw Error(Errc::damaged, "the daemon sent a topic id of a wrong size");
     std::copy(uuid.begin(), uuid.end(), lease.uuid.begin());
+    lease.trusted = from.getTrusted();
     const auto parameters = from.getParameters();
     if (parameters.size() != sizeof lease.parameters)
         throw Error(Errc::incompatible, "the daemon sent ring parameters of another size");

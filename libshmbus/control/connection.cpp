@@ -1,5 +1,6 @@
 #include "control/connection.hpp"
 
+#include "base/log.hpp"
 #include "base/socket_path.hpp"
 #include "base/system_error.hpp"
 
@@ -52,11 +53,20 @@ kj::Promise<void> release(LeaseClient& lease) {
                       lease);
 }
 
-Connection::Connection(kj::Own<kj::AsyncCapabilityStream> stream)
+Connection::Connection(kj::Own<kj::AsyncCapabilityStream> stream, const std::string& socket)
     : stream_(kj::mv(stream)),
       network_(*stream_, max_fds_per_message, capnp::rpc::twoparty::Side::CLIENT, reader_options()),
       rpc_(capnp::makeRpcClient(network_)),
-      watch_(network_.onDisconnect().then([this] { broken_ = true; }).eagerlyEvaluate(nullptr)) {}
+      watch_(network_.onDisconnect()
+                 .then([this, &socket] {
+                     broken_ = true;
+                     if (session)
+                         base::log(LogLevel::warning,
+                                   "the daemon at " + socket +
+                                       " went away; what is mapped goes on, and the next request "
+                                       "connects again");
+                 })
+                 .eagerlyEvaluate(nullptr)) {}
 
 protocol::Bus::Client Connection::bus() {
     capnp::MallocMessageBuilder message;
@@ -112,10 +122,11 @@ kj::Promise<void> Link::connect(base::Fd socket) {
             .then(trouble_.noting(
                 [this, socket = kj::mv(socket)]() mutable { return connect(kj::mv(socket)); }));
     }
-    connection_ = kj::heap<Connection>(io_.lowLevelProvider->wrapUnixSocketFd(
+    auto stream = io_.lowLevelProvider->wrapUnixSocketFd(
         socket.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
                               kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
-                              kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK));
+                              kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
+    connection_ = kj::heap<Connection>(kj::mv(stream), socket_);
     return kj::READY_NOW;
 }
 
@@ -128,6 +139,8 @@ kj::Promise<void> Link::say_hello() {
         trouble_.noting([this](capnp::Response<protocol::Bus::HelloResults>&& answer) {
             if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
             connection_->session = answer.getSession();
+            base::log(LogLevel::info, "connected to the daemon at " + socket_ + ", " +
+                                          to_string(answer.getServer()).substr(0, 64));
         }));
 }
 

@@ -47,7 +47,8 @@ using LeaseClient =
 /// A connected socket and what speaks on it.
 class Connection {
   public:
-    explicit Connection(kj::Own<kj::AsyncCapabilityStream> stream);
+    /// Logs when the daemon at `socket` hangs up after hello.
+    Connection(kj::Own<kj::AsyncCapabilityStream> stream, const std::string& socket);
     [[nodiscard]] protocol::Bus::Client bus();
     /// Whether the other side hung up, or what it sent made no sense.
     [[nodiscard]] bool broken() const noexcept { return broken_; }

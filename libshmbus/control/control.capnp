@@ -83,6 +83,7 @@ struct TopicAccess {
   parameters @1 :Data;          # layout::RingParameters, byte for byte
   ring @2 :Memory;              # publishers: for writing; subscribers: opened read-only
   readers @3 :Memory;           # publishers: opened read-only; subscribers: for writing
+  trusted @4 :Bool;             # nobody but root and this session's user may publish to the topic
 }
 
 interface Memory {

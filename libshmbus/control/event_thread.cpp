@@ -1,5 +1,6 @@
 #include "control/event_thread.hpp"
 
+#include "base/log.hpp"
 #include "base/system_error.hpp"
 #include "base/thread.hpp"
 
@@ -14,11 +15,13 @@ namespace shmbus::control {
 
 namespace {
 
-/// The library never writes to stderr: what kj would log there is known to the caller by another
-/// way, as the failure of a request.
-class SilentCallback final : public kj::ExceptionCallback {
+/// What kj would write to stderr.
+class LogCallback final : public kj::ExceptionCallback {
   public:
-    void logMessage(kj::LogSeverity, const char*, int, int, kj::String&&) override {}
+    void logMessage(kj::LogSeverity severity, const char*, int, int, kj::String&& text) override {
+        const auto level = severity >= kj::LogSeverity::ERROR ? LogLevel::error : LogLevel::warning;
+        base::log(level, {text.cStr(), text.size()});
+    }
 };
 
 /// kj ignores SIGPIPE for the whole process. That is not a library's to decide, and not needed:
@@ -65,7 +68,7 @@ EventThread::~EventThread() {
 
 void EventThread::main(Start& start) {
     base::name_this_thread();
-    const SilentCallback silent;
+    const LogCallback callback;
     std::optional<kj::AsyncIoContext> io;
     try {
         io.emplace(set_up_io());

@@ -28,6 +28,7 @@ struct Lease {
     std::uint32_t entry;     // index in the publisher table, or of the reader entry
     std::uint32_t publisher; // publisher id; 0 for subscribers
     std::uint64_t token;     // attach token; 0 for publishers
+    bool trusted;            // nobody but root and this user may publish to the topic
     /// Tells the daemon that the entry is free. Best effort: never throws, returns at once when the
     /// connection it came from is gone, at the latest after the request timeout. Once.
     std::function<void()> release;

@@ -54,6 +54,14 @@ TEST(Policy, AdmitsNobodyThroughAGroupThatDoesNotExist) {
     EXPECT_TRUE(bare.may_use(own));
 }
 
+TEST(Policy, KnowsWhoHasTheBusToHimself) {
+    const Policy bare(owner, std::nullopt, std::nullopt);
+    EXPECT_TRUE(bare.has_to_itself(own));
+    EXPECT_FALSE(bare.has_to_itself(root)) << "the owner publishes, too";
+    EXPECT_FALSE(policy.has_to_itself(own)) << "so do members of the group";
+    EXPECT_FALSE(policy_of_this_host(true).may_use(member)) << "the socket keeps them out";
+}
+
 TEST(Policy, SaysWhatToDo) {
     EXPECT_THAT(policy.why_not_use(stranger), HasSubstr("usermod -aG shmbus \"$(id -nu 1002)\""));
     EXPECT_THAT(policy.why_not_administer(stranger, 7), HasSubstr("usermod -aG shmbus-admin"));

@@ -2,7 +2,7 @@
 # Usage: tests/install/run.sh BUILD
 # Installs what BUILD holds into an empty folder and builds outside.cpp against it the way a stranger
 # would: with what pkg-config says and nothing of this tree, by g++ and clang++. The program is run
-# too; it must end well with no daemon there. The manuals must be where man(1) looks for them.
+# too, beside the daemon that was installed. The manuals must be where man(1) looks for them.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 build=$(readlink -f "$1")
@@ -26,11 +26,22 @@ export PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR=$root LD_LIBRARY_PATH
 PKG_CONFIG_PATH=$(dirname "$pc")
 LD_LIBRARY_PATH=$(dirname "$library")
 read -ra flags < <(pkg-config --cflags --libs shmbus)
+read -ra capnp_flags < <(PKG_CONFIG_SYSROOT_DIR='' pkg-config --cflags --libs capnp)
 
 cd "$root" # so that nothing of the tree is found by accident
+export SHMBUS_SOCKET=$root/bus.sock
+daemon=$(find "$root" -name shmbusd -type f)
+exec {log}< <(exec "$daemon" --socket "$SHMBUS_SOCKET" 2>&1)
+trap 'kill $!; rm -rf "$root"' EXIT
+until [[ ${line:-} == *ready ]]; do
+    read -r line <&"$log" || { echo "shmbusd did not start: ${line:-}"; exit 1; }
+done
+
+capnp compile -oc++:. --src-prefix="$here" "$here/order.capnp"
 for compiler in g++ clang++; do
-    "$compiler" -std=c++20 -Wall -Wextra -Werror "$here/outside.cpp" -o outside "${flags[@]}"
-    SHMBUS_SOCKET=$root/no.sock ./outside
+    "$compiler" -std=c++20 -Wall -Wextra -Werror -I. "$here/outside.cpp" order.capnp.c++ -o outside \
+        "${flags[@]}" "${capnp_flags[@]}"
+    ./outside
     ldd outside | grep -q "$LD_LIBRARY_PATH/libshmbus"
-    echo "outside.cpp: $compiler ${flags[*]}: well"
+    echo "outside.cpp: $compiler ${flags[*]} ${capnp_flags[*]}: well"
 done

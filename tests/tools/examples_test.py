@@ -39,6 +39,14 @@ class ExamplesTest(harness.BusTest):
         done = self.run_example("publish", topic, input="x\n")
         self.assertEqual((done.returncode, done.stderr), (1, "not published: closed\n"))
 
+    def test_typed(self):
+        """typed reads back the message that it published; a topic it may not name is refused."""
+        done = self.run_example("typed", "orders", "espresso")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, "table 7 orders espresso\n")
+        self.assertEqual(self.run_example("typed", "..", "espresso").returncode, 1)
+        self.assertEqual(self.run_example("typed").returncode, 2)
+
     def start_example(self, name, *arguments, **more):
         process = subprocess.Popen([EXAMPLES / name, *arguments], env=self.env, text=True,
                                    stdout=subprocess.PIPE, **more)

@@ -10,6 +10,8 @@
 
 namespace shmbus {
 
+template <class T> class Typed;
+
 namespace layout {
 struct EventHeader;
 }
@@ -56,6 +58,13 @@ class SHMBUS_API Event {
     [[nodiscard]] std::optional<Header> header(std::size_t i) const noexcept;
     /// Whether the payload is read in place, so that release() can say `revoked`.
     [[nodiscard]] bool in_place() const noexcept;
+    /// Whether nobody but root and this process's user could change what payload() shows: it was
+    /// copied out, or SubscribeOptions::trust_publishers. Else check nothing in it twice: copy first.
+    [[nodiscard]] bool trusted() const noexcept;
+
+    /// The payload as a Cap'n Proto message of type T; include shmbus/capnp.hpp.
+    /// @throws Error(damaged) when it is none
+    template <class T> [[nodiscard]] Typed<T> as() const;
 
     /// Gives the event back; the destructor does it otherwise. Idempotent. Never blocks, but for the
     /// last event of a subscription that is gone: it takes the subscription down.

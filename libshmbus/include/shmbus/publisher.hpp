@@ -117,6 +117,15 @@ class SHMBUS_API Publisher {
     PublishResult publish(Loan& loan, std::size_t size, Deadline deadline) noexcept;
     PublishResult publish(Loan&& loan) noexcept { return publish(loan); }
 
+    /// A Cap'n Proto message of type T, built by `fill(T::Builder)` in the memory that subscribers
+    /// read; include shmbus/capnp.hpp. A message of more than `room` bytes is copied once.
+    /// What `fill` throws comes through, and nothing is published.
+    template <class T, class Fill>
+    PublishResult publish(Fill&& fill, const Attributes& attributes = {}, std::size_t room = 1024);
+    template <class T, class Fill>
+    PublishResult publish(Fill&& fill, const Attributes& attributes, std::size_t room,
+                          Deadline deadline);
+
     /// Makes a publish() or loan() that waits for room return `interrupted`; if none waits, the next
     /// one that would.
     void interrupt() noexcept;
@@ -125,6 +134,8 @@ class SHMBUS_API Publisher {
     /// This publisher's Event::publisher().
     [[nodiscard]] std::uint32_t id() const noexcept;
     [[nodiscard]] std::uint64_t max_event() const noexcept;
+    /// When a call gives up that says nothing itself: PublisherOptions::timeout from now.
+    [[nodiscard]] Deadline default_deadline() const noexcept;
 
   private:
     friend class Bus;

@@ -24,6 +24,9 @@ struct SubscribeOptions {
     /// The subscription acknowledges an event by itself when the next one is asked for. Otherwise
     /// acknowledge() is the user's to call, and a full topic waits for it.
     bool auto_acknowledge = true;
+    /// Whether typed events may be read where they lie, although whoever may publish to the topic
+    /// could change them meanwhile. Nothing: if nobody but root and this process's user may publish.
+    std::optional<bool> trust_publishers = {};
     /// How long to look for an event before sleeping. Nothing is gained by spinning on one core.
     std::chrono::nanoseconds spin = std::chrono::microseconds(20);
 };
