@@ -1,6 +1,5 @@
 #include "client/sender.hpp"
 
-#include "base/clock.hpp"
 #include "base/hash.hpp"
 #include "client/open.hpp"
 #include "ring/exclusive_writer.hpp"
@@ -105,13 +104,15 @@ PublishResult Sender::send(const ring::Draft& draft, Deadline deadline) noexcept
 PublishResult Sender::publish(Bytes payload, const Attributes& attributes,
                               Deadline deadline) noexcept {
     writer_->prefetch();
-    layout::EventHeader header;
-    if (!encode(attributes, header)) return {PublishOutcome::bad_attributes};
+    ring::Draft draft;
+    if (!encode(attributes, draft.header)) return {PublishOutcome::bad_attributes};
     if (payload.size() > max_event()) return {PublishOutcome::too_large};
-    header.length = static_cast<std::uint32_t>(payload.size());
-    if (!fits_slot(header)) return publish_copied(header, payload, deadline);
-    header.time_ns = base::wall_ns();
-    return send({header, extension_.data(), payload.data()}, deadline);
+    draft.header.length = static_cast<std::uint32_t>(payload.size());
+    if (!fits_slot(draft.header)) return publish_copied(draft.header, payload, deadline);
+    draft.header.time_ns = clock_.now_ns();
+    draft.extension = extension_.data();
+    draft.payload = payload.data();
+    return send(draft, deadline);
 }
 
 bool Sender::fits_slot(const layout::EventHeader& header) const noexcept {
@@ -124,7 +125,7 @@ BatchResult Sender::publish(std::span<const Outgoing> events, Deadline deadline)
     BatchResult result;
     std::array<ring::Draft, 32> drafts;
     std::size_t gathered = 0;
-    const std::uint64_t now = base::wall_ns();
+    const std::uint64_t now = clock_.now_ns();
     for (const Outgoing& event : events) {
         auto& draft = drafts[gathered];
         const bool valid =
@@ -167,7 +168,7 @@ PublishResult Sender::publish_copied(layout::EventHeader header, Bytes payload,
             outcome != PublishOutcome::published)
             return {outcome};
         std::memcpy(payload_of(header).data(), payload.data(), payload.size());
-        header.time_ns = base::wall_ns();
+        header.time_ns = clock_.now_ns();
         const auto result = send({header}, deadline);
         if (result) return result;
         if (result.outcome == PublishOutcome::revoked) continue;
@@ -201,7 +202,7 @@ PublishResult Sender::publish(Loan& loan, std::size_t size, Deadline deadline) n
     if (loan.sender_ != this) return {PublishOutcome::bad_attributes};
     if (size > loan.payload_.size()) return {PublishOutcome::too_large};
     layout::EventHeader header{};
-    header.time_ns = base::wall_ns();
+    header.time_ns = clock_.now_ns();
     header.length = static_cast<std::uint32_t>(size);
     header.chunk = loan.chunk_;
     header.type = loan.type_;

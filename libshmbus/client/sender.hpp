@@ -1,6 +1,7 @@
 // The body of Publisher: attributes in, drafts out.
 #pragma once
 
+#include "base/wall_clock.hpp"
 #include "client/attachment.hpp"
 #include "layout/extension.hpp"
 #include "ring/writer.hpp"
@@ -44,6 +45,7 @@ class Sender {
     Attachment attachment_;
     std::unique_ptr<ring::Writer> writer_;
     std::chrono::nanoseconds timeout_;
+    base::WallClock clock_;
     alignas(8) std::array<std::byte, layout::max_extension_bytes> extension_{};
 };
 

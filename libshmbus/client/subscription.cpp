@@ -10,20 +10,6 @@ namespace shmbus {
 
 Event::Event(client::HeldEvent* held) noexcept : held_(held), sequence_(held->place.sequence) {}
 
-Event::Event(Event&& other) noexcept
-    : held_(std::exchange(other.held_, nullptr)), sequence_(std::exchange(other.sequence_, 0)) {}
-
-Event& Event::operator=(Event&& other) noexcept {
-    if (this != &other) {
-        release();
-        held_ = std::exchange(other.held_, nullptr);
-        sequence_ = std::exchange(other.sequence_, 0);
-    }
-    return *this;
-}
-
-Event::~Event() { release(); }
-
 Released Event::release() noexcept {
     if (held_ == nullptr) return Released::intact;
     auto* held = std::exchange(held_, nullptr);

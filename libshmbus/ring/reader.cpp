@@ -1,9 +1,9 @@
 #include "ring/reader.hpp"
 
 #include "base/clock.hpp"
+#include "base/prefetch.hpp"
 
 #include <algorithm>
-#include <bit>
 
 namespace shmbus::ring {
 
@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::size_t round_up(std::size_t bytes, std::size_t to) noexcept {
     return (bytes + to - 1) / to * to;
-}
-
-layout::EventHeader load_header(const Slot& slot) noexcept {
-    std::array<std::uint64_t, 7> words{};
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = slot.header[i].load_relaxed();
-    return std::bit_cast<layout::EventHeader>(words);
 }
 
 } // namespace
@@ -115,6 +109,7 @@ Reader::Look Reader::look(Place& place) noexcept {
     constexpr int patience = 1024;
     for (int skipped = 0; skipped < patience;) {
         Slot& slot = topic_.ring.slot(next_);
+        base::prefetch_for_read(slot.inline_bytes); // its line travels beside the stamp's
         // Acquire: pairs with Writer::commit. Sequentially consistent: the look after arm().
         const std::uint64_t stamp = slot.stamp.load_seq_cst();
         if (stamp != Stamp::slot(next_, SlotState::committed).word()) {
@@ -160,7 +155,8 @@ Reader::Look Reader::resolve(Stamp stamp) noexcept {
         case SlotState::aborted:
         case SlotState::quarantined: return tombstones();
         case SlotState::evicted: {
-            const auto header = load_header(topic_.ring.slot(next_));
+            layout::EventHeader header;
+            load_header(topic_.ring.slot(next_), header);
             if (!unchanged(topic_.ring.slot(next_), stamp.word())) return Look::skipped;
             if (lets_through(header)) return report(next_, GapReason::overrun);
             ++next_; // nobody asked for it
@@ -234,8 +230,9 @@ bool Reader::lets_through_key(const Place& place) const noexcept {
 }
 
 Reader::Copy Reader::copy_out(Slot& slot, std::uint64_t stamp, Place& place) noexcept {
-    place.header = load_header(slot);
-    if (!lets_through(place.header)) return unchanged(slot, stamp) ? Copy::left_out : Copy::changed;
+    load_header(slot, place.header);
+    if (has_filter() && !lets_through(place.header))
+        return unchanged(slot, stamp) ? Copy::left_out : Copy::changed;
     return place.header.chunk == layout::no_chunk ? copy_inline(slot, stamp, place)
                                                   : hold_chunk(slot, stamp, place);
 }
@@ -249,7 +246,7 @@ Reader::Copy Reader::copy_inline(Slot& slot, std::uint64_t stamp, Place& place) 
     if (!unchanged(slot, stamp)) return Copy::changed;
     place.extension = {place.buffer, place.header.extension};
     place.payload = {place.buffer + extension, place.header.length};
-    return lets_through_key(place) ? Copy::done : Copy::left_out;
+    return !filter_.key || lets_through_key(place) ? Copy::done : Copy::left_out;
 }
 
 Reader::Copy Reader::hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) noexcept {

@@ -93,6 +93,7 @@ class Reader {
     Copy hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) noexcept;
     [[nodiscard]] static bool unchanged(const Slot& slot, std::uint64_t stamp) noexcept;
     void drop_hold(Place& place) noexcept;
+    [[nodiscard]] bool has_filter() const noexcept { return filter_.key || !filter_.types.empty(); }
     [[nodiscard]] bool lets_through(const layout::EventHeader& header) const noexcept;
     [[nodiscard]] bool lets_through_key(const Place& place) const noexcept;
 

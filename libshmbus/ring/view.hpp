@@ -9,6 +9,7 @@
 #include "layout/readers.hpp"
 #include "layout/ring.hpp"
 #include "ring/bell.hpp"
+#include "ring/slot.hpp"
 
 #include <cassert>
 #include <span>
@@ -18,13 +19,6 @@ namespace shmbus::ring {
 using layout::Sequence;
 using layout::SlotState;
 using layout::Stamp;
-
-/// A slot: the stamp, 7 words of EventHeader, then extension block and payload.
-struct Slot {
-    base::Word64 stamp;
-    base::Word64 header[7];
-    base::Word64 inline_bytes[1]; // (slot_bytes - 64) / 8 of them
-};
 
 /// Writes a new, empty ring (readers object) into zeroed memory of exactly the size that the
 /// geometry says. @pre problem_with(parameters).empty()

@@ -13,6 +13,7 @@
 //   5. Commit. 6. If a subscriber sleeps: ring, once for a run of events.
 #pragma once
 
+#include "base/prefetch.hpp"
 #include "ring/pool.hpp"
 #include "shmbus/types.hpp"
 
@@ -65,7 +66,10 @@ class Writer {
     Writer(const Topic& topic, std::uint32_t owner) noexcept;
 
     /// Sequentially consistent: looked at again after the claim, it tells whether it came in time.
-    [[nodiscard]] bool is_open() const noexcept;
+    [[nodiscard]] bool is_open() const noexcept {
+        return topic_.ring.header().state.load_seq_cst() ==
+               static_cast<std::uint32_t>(layout::RingState::open); // pairs with set_state()
+    }
 
     /// Whether the slot of s - capacity may be overwritten.
     [[nodiscard]] bool is_room_for(Sequence s) noexcept {
@@ -77,7 +81,10 @@ class Writer {
     /// Sleeps until ready() says so.
     template <class Ready> PublishOutcome wait_until(Deadline deadline, Ready ready) noexcept;
 
-    void prefetch_slot(Sequence s) const noexcept;
+    void prefetch_slot(Sequence s) const noexcept {
+        base::prefetch_for_write(&topic_.ring.slot(s));
+        base::prefetch_for_write(topic_.ring.slot(s).inline_bytes);
+    }
     static void write_content(Slot& slot, const Draft& draft) noexcept;
 
     Topic topic_;
@@ -89,6 +96,14 @@ class Writer {
   private:
     base::Word32 interrupt_{0};
 };
+
+inline void Writer::write_content(Slot& slot, const Draft& draft) noexcept {
+    store_header(slot, draft.header);
+    if (draft.header.chunk != layout::no_chunk) return;
+    base::store_bytes_relaxed(slot.inline_bytes, draft.extension, draft.header.extension);
+    base::store_bytes_relaxed(slot.inline_bytes + (draft.header.extension + 7U) / 8, draft.payload,
+                              draft.header.length);
+}
 
 /// A publisher that waits for room looks up this often by itself: evict_after and hold_timeout
 /// pass without anybody ringing, and another publisher that gives a loan back cannot ring.

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace shmbus {
 
@@ -31,11 +32,21 @@ struct HeldEvent;
 class SHMBUS_API Event {
   public:
     Event() noexcept = default;
-    Event(Event&& other) noexcept;
-    Event& operator=(Event&& other) noexcept;
+    Event(Event&& other) noexcept
+        : held_(std::exchange(other.held_, nullptr)), sequence_(std::exchange(other.sequence_, 0)) {
+    }
+    Event& operator=(Event&& other) noexcept {
+        if (this == &other) return *this;
+        if (held_ != nullptr) release();
+        held_ = std::exchange(other.held_, nullptr);
+        sequence_ = std::exchange(other.sequence_, 0);
+        return *this;
+    }
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
-    ~Event();
+    ~Event() {
+        if (held_ != nullptr) release();
+    }
 
     [[nodiscard]] Sequence sequence() const noexcept { return sequence_; }
     /// When it was published: nanoseconds of CLOCK_REALTIME, taken by the publisher before the

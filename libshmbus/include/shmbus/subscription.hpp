@@ -63,11 +63,25 @@ class SHMBUS_API Subscription {
 
     /// The next event or gap; looks at least once, also when the deadline has passed.
     Received receive(Deadline deadline) noexcept;
+    /// The same, for so long from now. Asks the clock only if it has to wait.
+    template <class Rep, class Period>
+    Received receive(std::chrono::duration<Rep, Period> longest) noexcept {
+        Received received = receive(Deadline::now());
+        if (has_timed_out(received)) received = receive(Deadline(longest));
+        return received;
+    }
 
     /// Fills `events` from the front with what is there: waits for the first, never for another. A
     /// gap ends the batch and comes by itself, next. What `events` held is released first. At most
     /// 64 events are outstanding at a time, so a longer span is never filled.
     ReceivedBatch receive(std::span<Event> events, Deadline deadline) noexcept;
+    template <class Rep, class Period>
+    ReceivedBatch receive(std::span<Event> events,
+                          std::chrono::duration<Rep, Period> longest) noexcept {
+        ReceivedBatch received = receive(events, Deadline::now());
+        if (has_timed_out(received)) received = receive(events, Deadline(longest));
+        return received;
+    }
 
     /// Everything up to and including `sequence` is done with: publishers of a full block or reject
     /// topic may overwrite it. Never moves back, nor beyond what was received.
@@ -89,6 +103,10 @@ class SHMBUS_API Subscription {
     friend class Bus;
     friend class client::Waiter;
     explicit Subscription(client::Receiver* receiver) noexcept : receiver_(receiver) {}
+    template <class Result> static bool has_timed_out(const Result& result) noexcept {
+        const auto* nothing = std::get_if<Nothing>(&result);
+        return nothing != nullptr && *nothing == Nothing::timed_out;
+    }
     client::Receiver* receiver_; // lives on until the last Event is released
 };
 
