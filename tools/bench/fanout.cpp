@@ -15,8 +15,8 @@ class FanOut : public Player {
   public:
     FanOut(Pair& pair, const Setup& setup)
         : pair_(pair), events_(setup.events), payload_(setup.bytes),
-          bus_(shmbus::BusOptions{.socket = setup.socket}), one_(open(setup.topic + ".one", 1)),
-          many_(open(setup.topic + ".many", 64)) {}
+          bus_(shmbus::BusOptions{.socket = setup.socket}), one_(open(setup.topic + "one", 1)),
+          many_(open(setup.topic + "many", 64)) {}
 
     double raw() override { return publish(one_); }
     double bus(Histogram&) override { return publish(many_); }

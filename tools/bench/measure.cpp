@@ -1,11 +1,15 @@
 #include "tools/bench/measure.hpp"
 
+#include "tools/bench/ticks.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 namespace shmbus::tools::bench {
 
-void measure(Pair& pair, Player& player, std::size_t wanted, Result& result) {
+void measure(Pair& pair, Player& player, const Effort& effort, Result& result) {
+    const auto longest = std::chrono::nanoseconds(effort.longest).count();
+    const std::uint64_t until = now_ns() + static_cast<std::uint64_t>(longest);
     Histogram ignored;
     const auto raw = [&] {
         pair.meet();
@@ -18,8 +22,8 @@ void measure(Pair& pair, Player& player, std::size_t wanted, Result& result) {
     (void)raw(); // warm-up of both
     (void)bus(ignored);
     double before = raw();
-    // Both sides run the same number of slices: only the first side's clocks decide which count.
-    for (std::size_t slice = 0; slice < 2 * wanted; ++slice) {
+    // Only the first side's clocks decide which slices count, so it says whether there is another.
+    while (pair.agree(result.ratios.size() < effort.wanted && now_ns() < until)) {
         Histogram single;
         const double ns = bus(single);
         const double after = raw();

@@ -9,7 +9,7 @@
 #include "tools/bench/pair.hpp"
 #include "tools/bench/statistics.hpp"
 
-#include <string>
+#include <chrono>
 #include <vector>
 
 namespace shmbus::tools::bench {
@@ -25,8 +25,6 @@ class Player {
 };
 
 struct Result {
-    std::string name;
-    std::size_t bytes = 0;
     Histogram single;           // empty for throughput
     std::vector<double> raw_ns; // for each event; undisturbed slices only
     std::vector<double> bus_ns; // likewise
@@ -35,7 +33,14 @@ struct Result {
     bool is_rate = false; // ratio is bus to raw in events a second
 };
 
-/// Runs 2 x `wanted` slices, so that `wanted` remain when half of them were disturbed.
-void measure(Pair& pair, Player& player, std::size_t wanted, Result& result);
+/// How much a result is worth, and may take.
+struct Effort {
+    std::size_t wanted; // slices that count
+    std::size_t enough; // with fewer the result says little
+    std::chrono::seconds longest;
+};
+
+/// Runs slices until as many count as are wanted, as far as the time allows.
+void measure(Pair& pair, Player& player, const Effort& effort, Result& result);
 
 } // namespace shmbus::tools::bench

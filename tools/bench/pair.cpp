@@ -42,7 +42,9 @@ std::byte* shared_memory(std::size_t bytes) {
     return static_cast<std::byte*>(memory);
 }
 
-Pair::Pair() : arrivals_(reinterpret_cast<LonelyWord*>(shared_memory(4096))), parent_(::getpid()) {
+Pair::Pair()
+    : arrivals_(reinterpret_cast<LonelyWord*>(shared_memory(4096))), verdict_(arrivals_ + 2),
+      parent_(::getpid()) {
     const auto cores = allowed_cores();
     if (cores.size() < 2) throw std::runtime_error("a measurement needs two cores");
     child_ = ::fork();
@@ -65,6 +67,12 @@ void Pair::meet() {
             is_first() ? ::waitpid(child_, nullptr, WNOHANG) != 0 : ::getppid() != parent_;
         if (gone) std::_Exit(1);
     }
+}
+
+bool Pair::agree(bool first_says) {
+    if (is_first()) verdict_->value.store(first_says ? 1 : 0, std::memory_order_relaxed);
+    meet();
+    return verdict_->value.load(std::memory_order_relaxed) != 0;
 }
 
 } // namespace shmbus::tools::bench

@@ -33,9 +33,12 @@ class Pair {
 
     /// Returns when both sides have called it as often. Ends the process if the other one is dead.
     void meet();
+    /// The same; both sides return what the first one says. Has to be followed by a meeting.
+    bool agree(bool first_says);
 
   private:
     LonelyWord* arrivals_; // one a side
+    LonelyWord* verdict_;  // the first side's
     std::uint64_t meetings_ = 0;
     pid_t child_;
     pid_t parent_;

@@ -14,14 +14,21 @@ double median(std::vector<double> values) {
     return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
+// As many values lie below the median as a fair coin shows heads. So many on either side are left out
+// that there is a chance of at most 2.5 % for the median to be among them, each.
 Interval interval_of_median(std::vector<double> values) {
     if (values.empty()) return {0, 0};
     std::sort(values.begin(), values.end());
     const auto n = static_cast<double>(values.size());
-    const double half = 0.98 * std::sqrt(n); // 1.96 standard deviations of a fair coin
-    const auto low = static_cast<std::size_t>(std::max(0.0, std::floor(n / 2 - half)));
-    const auto high = static_cast<std::size_t>(std::min(n - 1, std::ceil(n / 2 + half)));
-    return {values[low], values[high]};
+    std::size_t left_out = 0;
+    double heads = std::pow(0.5, n); // the chance of exactly as many heads as are left out
+    for (double below = heads; left_out < values.size() / 2; ++left_out) {
+        const auto k = static_cast<double>(left_out);
+        heads *= (n - k) / (k + 1);
+        below += heads;
+        if (below > 0.025) break;
+    }
+    return {values[left_out], values[values.size() - 1 - left_out]};
 }
 
 void Histogram::add(std::uint64_t ns) noexcept {

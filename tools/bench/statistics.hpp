@@ -9,7 +9,8 @@ namespace shmbus::tools::bench {
 
 double median(std::vector<double> values);
 
-/// The 95 % confidence interval of the median, from order statistics: no assumption on the noise.
+/// A confidence interval of the median of at least 95 %, from order statistics: no assumption on the
+/// noise. Of fewer than six values it is all they span, which is less certain.
 struct Interval {
     double low;
     double high;

@@ -1,8 +1,8 @@
-#include "tools/bench/cases.hpp"
+#include "tools/bench/bare.hpp"
 #include "tools/bench/ticks.hpp"
 
-#include <cstring>
 #include <stdexcept>
+#include <vector>
 
 #include <shmbus/shmbus.hpp>
 
@@ -12,94 +12,68 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// The barest ring of bytes there is: one producer, one consumer, cells of one size, positions
-/// published every 64 cells, nothing looked at twice.
-class BareRing {
-  public:
-    BareRing(const Setup& setup)
-        : ring_(setup.ring), bytes_(setup.bytes), cells_(probe_ring_bytes / setup.bytes),
-          written_(setup.words[4].value), read_(setup.words[5].value) {}
-
-    void produce(const std::vector<std::byte>& payload, bool last) {
-        while (position_ - seen_ >= cells_) seen_ = read_.load(std::memory_order_acquire);
-        std::memcpy(ring_ + position_ % cells_ * bytes_, payload.data(), bytes_);
-        ++position_;
-        if (last || position_ % batch == 0) written_.store(position_, std::memory_order_release);
-    }
-    std::uint64_t consume() {
-        while (position_ == seen_) seen_ = written_.load(std::memory_order_acquire);
-        const std::uint64_t sum = sum_of({ring_ + position_ % cells_ * bytes_, bytes_});
-        ++position_;
-        if (position_ % batch == 0 || position_ == seen_)
-            read_.store(position_, std::memory_order_release);
-        return sum;
-    }
-
-  private:
-    static constexpr std::uint64_t batch = 64;
-    std::byte* ring_;
-    std::size_t bytes_;
-    std::uint64_t cells_;
-    std::atomic<std::uint64_t>& written_;
-    std::atomic<std::uint64_t>& read_;
-    std::uint64_t position_ = 0;
-    std::uint64_t seen_ = 0;
-};
-
 class Throughput : public Player {
   public:
     Throughput(Pair& pair, const Setup& setup)
-        : pair_(pair), setup_(setup), probe_(setup), payload_(setup.bytes),
-          outgoing_(batch, {payload_, {}}), incoming_(batch),
-          bus_(shmbus::BusOptions{.socket = setup.socket}) {
+        : pair_(pair), setup_(setup), probe_(setup), payloads_(batch * setup.bytes),
+          outgoing_(batch), incoming_(batch), bus_(shmbus::BusOptions{.socket = setup.socket}) {
+        for (std::size_t i = 0; i < batch; ++i) outgoing_[i].payload = payload(i);
         shmbus::TopicOptions options;
-        if (setup.bytes <= 64) options.slot_bytes = 128;
-        options.max_event = std::max<std::uint64_t>(setup.bytes, 64);
+        if (setup.bytes <= line_bytes) options.slot_bytes = 2 * line_bytes;
+        options.max_event = setup.bytes;
         options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
-        bus_.create_topic_if_missing(setup.topic, options);
+        const std::string topic = setup.topic + "stream";
+        bus_.create_topic_if_missing(topic, options);
         if (pair.is_first())
-            out_.emplace(bus_.publisher(setup.topic, {.exclusive = setup.exclusive}));
+            out_.emplace(bus_.publisher(topic, {.exclusive = setup.exclusive}));
         else
-            in_.emplace(bus_.subscribe(setup.topic, {.start = shmbus::Start::all()}));
+            in_.emplace(bus_.subscribe(topic, {.start = shmbus::Start::all()}));
     }
 
     double raw() override {
         const std::uint64_t start = now_ns();
         for (std::uint64_t i = 0; i < setup_.events; ++i) {
             if (pair_.is_first())
-                probe_.produce(payload_, i + 1 == setup_.events);
+                probe_.produce(i + 1 == setup_.events);
             else
-                sum_ = sum_ + probe_.consume();
+                probe_.consume();
         }
         return each(start);
     }
 
     double bus(Histogram&) override {
         const std::uint64_t start = now_ns();
-        for (std::uint64_t i = 0; i < setup_.events;) {
-            if (pair_.is_first())
-                i += setup_.batches ? publish_batch(i) : publish_one(i);
-            else
-                i += setup_.batches ? receive_batch() : receive_one();
-        }
+        for (std::uint64_t i = 0; i < setup_.events;)
+            i += pair_.is_first() ? publish(i) : receive();
         return each(start);
     }
 
   private:
     static constexpr std::size_t batch = 32;
 
+    std::uint64_t publish(std::uint64_t i) {
+        if (setup_.batches) return publish_batch(i);
+        return setup_.payload == Payload::loaned ? publish_loan(i) : publish_one(i);
+    }
     std::uint64_t publish_one(std::uint64_t i) {
-        std::memcpy(payload_.data(), &i, sizeof i);
-        if (!out_->publish(payload_)) throw std::runtime_error("publish failed");
+        fill(payload(0), i);
+        if (!out_->publish(payload(0))) throw std::runtime_error("publish failed");
+        return 1;
+    }
+    std::uint64_t publish_loan(std::uint64_t i) {
+        auto loan = out_->loan(setup_.bytes);
+        fill(loan.payload(), i);
+        if (!out_->publish(loan)) throw std::runtime_error("publish failed");
         return 1;
     }
     std::uint64_t publish_batch(std::uint64_t i) {
         const std::size_t count = std::min<std::uint64_t>(batch, setup_.events - i);
-        std::memcpy(payload_.data(), &i, sizeof i);
+        for (std::size_t n = 0; n < count; ++n) fill(payload(n), i + n);
         if (!out_->publish(std::span(outgoing_).first(count)))
             throw std::runtime_error("publish failed");
         return count;
     }
+    std::uint64_t receive() { return setup_.batches ? receive_batch() : receive_one(); }
     std::uint64_t receive_one() {
         auto received = in_->receive(10s);
         const auto* event = std::get_if<shmbus::Event>(&received);
@@ -115,6 +89,9 @@ class Throughput : public Player {
             sum_ = sum_ + sum_of(event.payload());
         return *count;
     }
+    [[nodiscard]] std::span<std::byte> payload(std::size_t i) {
+        return std::span(payloads_).subspan(i * setup_.bytes, setup_.bytes);
+    }
     /// Ends when the consumer has all, so that both sides measure the same time.
     double each(std::uint64_t start) {
         pair_.meet();
@@ -124,7 +101,7 @@ class Throughput : public Player {
     Pair& pair_;
     Setup setup_;
     BareRing probe_;
-    std::vector<std::byte> payload_;
+    std::vector<std::byte> payloads_; // of a batch, filled anew for each event
     std::vector<shmbus::Outgoing> outgoing_;
     std::vector<shmbus::Event> incoming_;
     shmbus::Bus bus_;

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""shmbus bench: the shape of what it prints, that it cleans up, and what it needs. No timings."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+import harness  # noqa: E402
+
+CONTRACT = ["case", "bytes", "p50_ns", "p99_ns", "p999_ns", "events_per_s", "raw", "ratio"]
+TIMES = ["p50_ns", "p99_ns", "p999_ns"]
+MEASURED = ["events_per_s", "raw", "ratio", "ratio_low", "ratio_high"]
+
+
+class BenchTest(harness.BusTest):
+    def tearDown(self):
+        self.assertEqual(self.run_ok("topic", "ls", "--json").json, [], "topics are left")
+
+    def check_row(self, row):
+        self.assertEqual(list(row)[:len(CONTRACT)], CONTRACT)
+        self.assertIsInstance(row["case"], str)
+        self.assertIsInstance(row["bytes"], int)
+        self.assertEqual(row["enough"], row["slices"] >= 10)
+        if row["slices"] == 0:  # a busy machine: it says so, and pretends nothing
+            self.assertEqual({row[name] for name in TIMES + MEASURED}, {None})
+            return
+        for name in MEASURED:
+            self.assertGreater(row[name], 0, name)
+        self.assertLessEqual(row["ratio_low"], row["ratio"])
+        self.assertLessEqual(row["ratio"], row["ratio_high"])
+
+    def check_note(self, done):
+        """stderr says whether there were too few slices, and only then."""
+        few = sum(not row["enough"] for row in done.json)
+        self.assertEqual("undisturbed" in done.err, few > 0, done.err)
+
+    def test_rates(self):
+        """A case of rates: no percentiles."""
+        done = self.run_ok("bench", "fanout", "--quick", "--json")
+        (row,) = done.json
+        self.assertEqual((row["case"], row["bytes"]), ("publish, 64 subscribers", 64))
+        self.assertEqual([row[name] for name in TIMES], [None] * 3)
+        self.check_row(row)
+        self.check_note(done)
+
+    def test_latencies(self):
+        """Cases of latencies: percentiles that go up."""
+        done = self.run_ok("bench", "latency", "--quick", "--json")
+        self.assertEqual([(row["case"], row["bytes"]) for row in done.json],
+                         [("latency, spinning", 64), ("latency, exclusive", 64),
+                          ("latency, parked", 64), ("latency, loan untouched", 4 << 20)])
+        for row in done.json:
+            self.check_row(row)
+            if row["slices"] > 0:
+                self.assertGreater(row["p50_ns"], 0)
+                self.assertLessEqual(row["p50_ns"], row["p99_ns"])
+                self.assertLessEqual(row["p99_ns"], row["p999_ns"])
+        self.check_note(done)
+
+    def test_table(self):
+        """For people: a title, a line for each case."""
+        done = self.run_ok("bench", "fanout", "--quick")
+        title, line = done.out.decode().splitlines()
+        self.assertEqual(title.split()[:3], ["case", "bytes", "p50"])
+        self.assertRegex(line, r"^publish, 64 subscribers +64 .*\d+( of 10)?$")
+        self.assertIn("publish, 64 subscribers, 64 …", done.err)
+
+    def test_needs_two_cores(self):
+        """With one core there is nothing to measure between two."""
+        cores = os.sched_getaffinity(0)
+        self.addCleanup(os.sched_setaffinity, 0, cores)
+        os.sched_setaffinity(0, {min(cores)})
+        done = self.run_failing(1, "needs two cores", "bench", "fanout", "--quick", "--json")
+        self.assertEqual(done.out, b"")
+
+    def test_wrong_usage(self):
+        self.run_failing(2, "latency", "bench", "latencies")
+
+
+if __name__ == "__main__":
+    harness.main()
