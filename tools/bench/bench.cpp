@@ -9,7 +9,9 @@
 #include "tools/units.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <memory>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,6 +110,7 @@ void write_row(int out, const Json& row) {
 [[noreturn]] void run_case(const Case& which, const std::string& socket,
                            const bench::Effort& effort, int out) {
     using bench::LonelyWord;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL); // nobody would read the row
     const std::size_t words = bench::probe_words * sizeof(LonelyWord);
     const bench::Setup setup{.socket = socket,
                              .topic = fmt::format("bench-{}.", ::getpid()),
