@@ -1,13 +1,18 @@
-// Proves that no wake-up is lost between processes:
+// Proves that no wake-up is lost between processes, however a program waits:
 //
-//   * a parked receiver gets every event, one at a time, 200,000 times: each publisher waits for
-//   the
-//     echo before it sends the next, so an event that woke nobody would stay until the deadline;
-//   * publishers that wait for space in the smallest ring there is get on;
+//   * two processes play volleys of events through receivers of every kind. Neither goes on before it
+//     has the other's whole volley, so an event that woke nobody stays until the deadline. A receiver
+//     is awake for a random while before it waits, and a publisher pauses for a random while before
+//     each event: events come at every moment of going to sleep;
+//   * publishers that wait for room in the smallest ring there is get on;
 //   * a publisher that is killed between commit and wake-up leaves nobody asleep: the daemon rings
 //     for the dead. (The kill is not left to chance: the worker commits by hand and does not ring.)
+//
+// 10 million events with --long, else a twentieth of that.
 #include "base/clock.hpp"
 #include "process/inside.hpp"
+#include "process/listener.hpp"
+#include "process/load.hpp"
 #include "process/steady.hpp"
 #include "process/strace.hpp"
 #include "shmbus/bus.hpp"
@@ -24,7 +29,7 @@ namespace shmbus::test {
 namespace {
 
 constexpr auto no_spin = std::chrono::nanoseconds::zero();
-constexpr std::chrono::seconds late{5}; // nothing else than a lost wake-up takes that long
+constexpr std::chrono::seconds late{10}; // nothing else than a lost wake-up takes that long
 constexpr std::uint32_t last_type = 9;
 
 /// The next event, within its deadline. @throws std::runtime_error when there is none
@@ -37,58 +42,170 @@ Event next(Subscription& subscription, Deadline deadline = late) {
                              (asleep_at <= subscription.head() ? ", with an event there" : ""));
 }
 
-/// echo SOCKET: sends back the id of each event, until the event of last_type.
-SHMBUS_WORKER(echo) {
-    Bus bus({.socket = args.text(0)});
-    auto subscription = bus.subscribe("there", {.spin = no_spin});
-    auto publisher = bus.publisher("back", {.timeout = late});
-    say("ready");
-    for (;;) {
-        const auto event = next(subscription, patience);
-        if (!publisher.publish("", {.key = {}, .id = event.id()}))
-            throw std::runtime_error("echo: publish");
-        if (event.type() == last_type) break;
-    }
+/// How often the calling thread has gone to sleep so far.
+std::uint64_t sleeps() {
     rusage usage{};
     ::getrusage(RUSAGE_THREAD, &usage);
-    say("slept " + std::to_string(usage.ru_nvcsw));
+    return static_cast<std::uint64_t>(usage.ru_nvcsw);
+}
+
+/// The size of a test: of 10 million events with --long, its share.
+std::uint64_t events_of(std::uint64_t in_long_form) {
+    return in_long_form / (long_form() ? 1 : 20) / (instrumented ? 10 : 1);
+}
+
+void pass_time(std::chrono::nanoseconds time) {
+    for (const Deadline until = time; !until.passed();) base::relax_briefly();
+}
+
+/// One of two players: its events go out through one publisher a topic, the other's come in through
+/// one listener.
+class Player {
+  public:
+    Player(Bus& bus, const Listening& how, bool exclusive, bool serves, std::uint64_t seed)
+        : listener_(make_listener(bus, how, serves ? "back" : "there")), to_sleep_(how.to_sleep),
+          random_(seed + (serves ? 1 : 2)), volleys_(seed) {
+        const std::string prefix = serves ? "there" : "back";
+        for (std::size_t i = 0; i < how.topics; ++i)
+            publishers_.push_back(bus.publisher(prefix + std::to_string(i),
+                                                {.timeout = late, .exclusive = exclusive}));
+    }
+
+    /// The length of the next volley; both players know it.
+    std::uint64_t next_volley() {
+        ++volley_;
+        return 1 + volleys_.below(4);
+    }
+    void send(std::uint64_t length) {
+        const std::vector<Outgoing> events(length, {.payload = {}, .attributes = mark()});
+        auto& publisher = publishers_[random_.below(publishers_.size())];
+        if (random_.below(4) == 0) { // in one go
+            if (!publisher.publish(events)) throw std::runtime_error("a volley was not published");
+            return;
+        }
+        for (std::uint64_t i = 0; i < length; ++i) {
+            if (random_.below(2) == 0) pass_time(random_time(to_sleep_));
+            auto& next = publishers_[random_.below(publishers_.size())];
+            if (!next.publish("", mark())) throw std::runtime_error("an event was not published");
+        }
+    }
+    void get(std::uint64_t length) {
+        const auto see = [this](const Event& event) {
+            if (event.type() != static_cast<std::uint32_t>(volley_))
+                throw std::runtime_error("an event of another volley");
+            longest_ = std::max(longest_, base::monotonic_ns() - event.id());
+        };
+        std::uint64_t seen = 0;
+        if (random_.below(2) == 0) { // awake for a while
+            const Deadline awake = random_time(10 * to_sleep_);
+            while (seen < length && !awake.passed()) seen += listener_->take(Deadline::now(), see);
+        }
+        while (seen < length) {
+            const std::size_t some = listener_->take(late, see);
+            if (some == 0)
+                throw std::runtime_error(std::string("asleep for too long") +
+                                         (listener_->is_behind() ? ", with an event there" : ""));
+            seen += some;
+        }
+        if (seen > length) throw std::runtime_error("more events than were sent");
+    }
+    /// From before its publication until an event was seen, in ns.
+    [[nodiscard]] std::uint64_t longest() const { return longest_; }
+
+  private:
+    /// An event says to which volley it belongs, and when it left.
+    [[nodiscard]] Attributes mark() const {
+        return {.key = {}, .type = static_cast<std::uint32_t>(volley_), .id = base::monotonic_ns()};
+    }
+    std::chrono::nanoseconds random_time(std::chrono::nanoseconds longest) {
+        return std::chrono::nanoseconds(random_.below(static_cast<std::uint64_t>(longest.count())));
+    }
+    std::unique_ptr<Listener> listener_;
+    std::chrono::nanoseconds to_sleep_;
+    std::vector<Publisher> publishers_;
+    Random random_;
+    Random volleys_; // the same for both
+    std::uint64_t volley_ = 0;
+    std::uint64_t longest_ = 0;
+};
+
+/// play SOCKET LISTENING EXCLUSIVE SERVES SEED COUNT: until that many events went to and fro.
+SHMBUS_WORKER(play) {
+    Bus bus({.socket = args.text(0)});
+    const bool serves = args.number(3) != 0;
+    Player player(bus, listenings[args.number(1)], args.number(2) != 0, serves, args.number(4));
+    say("ready");
+    hear();
+    const std::uint64_t slept = sleeps();
+    std::uint64_t got = 0;
+    bool mine = serves;
+    for (std::uint64_t played = 0; played < args.number(5); mine = !mine) {
+        const std::uint64_t length = player.next_volley();
+        played += length;
+        if (mine) {
+            player.send(length);
+        } else {
+            player.get(length);
+            got += length;
+        }
+    }
+    say("got " + std::to_string(got) + ' ' + std::to_string(sleeps() - slept) + ' ' +
+        std::to_string(player.longest()));
     return 0;
 }
 
-TEST(Wakeup, ParkedReceiversGetEveryEventInTime) {
-    constexpr std::uint64_t count = 200'000;
+/// Which of `listenings`, and whether publishers are exclusive.
+class Volleys : public testing::TestWithParam<std::tuple<std::size_t, bool>> {
+  public:
+    static std::string name(const testing::TestParamInfo<ParamType>& of) {
+        return std::string(listenings[std::get<0>(of.param)].name) +
+               (std::get<1>(of.param) ? "_exclusive" : "_shared");
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Wakeup, Volleys,
+                         testing::Combine(testing::Range(std::size_t{0}, std::size(listenings)),
+                                          testing::Bool()),
+                         Volleys::name);
+
+TEST_P(Volleys, ReachWhoSleeps) {
+    const auto [listening, exclusive] = GetParam();
+    const auto& how = listenings[listening];
+    // Most go to those that are the fastest: who has 130 topics to look at takes longer.
+    const std::uint64_t count = events_of(how.topics > 100 ? 200'000 : 700'000);
     DaemonProcess daemon;
     Bus bus({.socket = daemon.socket()});
-    bus.create_topic("there");
-    bus.create_topic("back");
-    auto echo = Child::worker("echo", {daemon.socket()});
-    auto subscription = bus.subscribe("back", {.spin = no_spin});
-    auto publisher = bus.publisher("there", {.timeout = late});
-    EXPECT_EQ(echo.hear(), "ready");
+    for (const std::string prefix : {"there", "back"})
+        for (std::size_t i = 0; i < how.topics; ++i)
+            bus.create_topic(prefix + std::to_string(i),
+                             {.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0});
+    std::vector<Child> players;
+    for (const bool serves : {true, false})
+        players.push_back(
+            Child::worker("play", {daemon.socket(), std::to_string(listening),
+                                   std::to_string(int{exclusive}), std::to_string(int{serves}),
+                                   std::to_string(seed() + listening), std::to_string(count)}));
+    for (auto& player : players) EXPECT_EQ(player.hear(), "ready");
     const std::uint64_t start = base::monotonic_ns();
-    std::uint64_t before = start;
-    Percentiles trips;
-    for (std::uint64_t id = 1; id <= count; ++id) {
-        const std::uint32_t type = id == count ? last_type : 0;
-        ASSERT_TRUE(publisher.publish("", {.key = {}, .type = type, .id = id}));
-        ASSERT_EQ(next(subscription).id(), id);
-        const std::uint64_t now = base::monotonic_ns();
-        trips.add(static_cast<double>(now - before) / 1e6);
-        before = now;
+    for (auto& player : players) player.say("go");
+    for (auto& player : players) {
+        const auto got = player.hear_numbers("got", std::chrono::minutes(10));
+        EXPECT_GT(got.at(1), got.at(0) / 8) << "the receiver was hardly ever asleep";
+        EXPECT_LT(got.at(2), std::uint64_t{std::chrono::nanoseconds(late).count()});
+        std::cout << got.at(0) << " events, asleep " << got.at(1) << " times, the slowest took "
+                  << static_cast<double>(got.at(2)) / 1e6 << " ms\n";
+        EXPECT_EQ(player.wait(), 0);
     }
-    const std::uint64_t slept = echo.hear_numbers("slept").at(0);
-    EXPECT_GT(slept, count / 2) << "the receiver was hardly ever asleep";
-    EXPECT_EQ(echo.wait(), 0);
-    std::cout << count << " round trips between sleepers: " << trips.text() << ", asleep " << slept
-              << " times, " << static_cast<double>(before - start) / 1e9 << " s\n";
+    std::cout << static_cast<double>(base::monotonic_ns() - start) / 1e9 << " s\n";
 }
 
-/// push SOCKET COUNT: publishes; says how many publishes took as long as a look by the clock.
+/// push SOCKET COUNT EXCLUSIVE: publishes; says how many publishes took as long as a look by the
+/// clock, how long the longest took, and how often it slept.
 SHMBUS_WORKER(push) {
     Bus bus({.socket = args.text(0)});
-    auto publisher = bus.publisher("small", {.timeout = late});
+    auto publisher = bus.publisher("small", {.timeout = late, .exclusive = args.number(2) != 0});
     say("ready");
     hear();
+    const std::uint64_t slept = sleeps();
     std::uint64_t suspicious = 0;
     std::uint64_t longest = 0;
     for (std::uint64_t i = 0; i < args.number(1); ++i) {
@@ -100,7 +217,8 @@ SHMBUS_WORKER(push) {
         if (took >= 50'000'000 && took < 51'000'000) ++suspicious;
         longest = std::max(longest, took);
     }
-    say("pushed " + std::to_string(suspicious) + ' ' + std::to_string(longest));
+    say("pushed " + std::to_string(suspicious) + ' ' + std::to_string(longest) + ' ' +
+        std::to_string(sleeps() - slept));
     return 0;
 }
 
@@ -113,26 +231,35 @@ SHMBUS_WORKER(pull) {
     return 0;
 }
 
-TEST(Wakeup, PublishersThatWaitForSpaceGetOn) {
-    constexpr std::uint64_t each = 100'000;
+/// How many publishers there are: two that share the topic, or one that has it to itself.
+class Room : public testing::TestWithParam<std::uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(Wakeup, Room, testing::Values(1, 2), [](const auto& of) {
+    return std::string(of.param == 1 ? "exclusive" : "shared");
+});
+
+TEST_P(Room, IsMadeForPublishersThatSleep) {
+    const std::uint64_t each = events_of(1'000'000) / GetParam();
     DaemonProcess daemon;
     Bus bus({.socket = daemon.socket()});
     bus.create_topic("small", {.capacity = 2, .evict_after_ms = 60'000});
     std::vector<Child> pullers;
     std::vector<Child> pushers;
-    for (int i = 0; i < 2; ++i) {
-        pullers.push_back(Child::worker("pull", {daemon.socket(), std::to_string(2 * each)}));
-        pushers.push_back(Child::worker("push", {daemon.socket(), std::to_string(each)}));
-    }
+    for (int i = 0; i < 2; ++i)
+        pullers.push_back(
+            Child::worker("pull", {daemon.socket(), std::to_string(GetParam() * each)}));
+    for (std::uint64_t i = 0; i < GetParam(); ++i)
+        pushers.push_back(Child::worker(
+            "push", {daemon.socket(), std::to_string(each), std::to_string(int{GetParam() == 1})}));
     for (auto& puller : pullers) EXPECT_EQ(puller.hear(), "ready");
     for (auto& pusher : pushers) EXPECT_EQ(pusher.hear(), "ready");
     const std::uint64_t start = base::monotonic_ns();
     for (auto& pusher : pushers) pusher.say("go");
     for (auto& pusher : pushers) {
-        const auto pushed = pusher.hear_numbers("pushed");
+        const auto pushed = pusher.hear_numbers("pushed", std::chrono::minutes(10));
         EXPECT_LE(pushed.at(0), 2U) << "woken by the clock, not by who made room";
-        std::cout << each << " events through two slots: " << pushed.at(0)
-                  << " as late as a lost wake-up, the longest took "
+        EXPECT_GT(pushed.at(2), each / 8) << "the publisher was hardly ever asleep";
+        std::cout << each << " events through two slots: asleep " << pushed.at(2) << " times, "
+                  << pushed.at(0) << " as late as a lost wake-up, the longest took "
                   << static_cast<double>(pushed.at(1)) / 1e6 << " ms\n";
         EXPECT_EQ(pusher.wait(), 0);
     }
