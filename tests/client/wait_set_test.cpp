@@ -182,6 +182,21 @@ TEST_F(WaitSetTest, RaisesItsDescriptorUntilThereIsNothing) {
     EXPECT_EQ(index_of(set.wait(Deadline::now())), 1U);
 }
 
+/// Its helper passes on what became of the last one while the descriptor is made.
+TEST_F(WaitSetTest, GetsADescriptorWhileItsHelperIsAtWork) {
+    fill(130);
+    for (int round = 0; round < 20; ++round) {
+        WaitSet another;
+        for (auto& subscription : subscriptions) another.add(subscription);
+        EXPECT_FALSE(another.wait(1ms)) << "now it has orders";
+        std::thread peer([&] { (void)publishers.back().publish("x"); });
+        EXPECT_GE(another.descriptor(), 0);
+        EXPECT_EQ(index_of(another.wait(30s)), 129U);
+        take({&subscriptions.back()});
+        peer.join();
+    }
+}
+
 TEST_F(WaitSetTest, BlocksAlsoWithADescriptor) {
     fill(2);
     EXPECT_TRUE(readable());
