@@ -136,7 +136,7 @@ TEST(Stepper, CountsARepeatedInstructionOnce) {
 TEST(Stepper, SaysWhenItCannotStep) {
     Stepped stepped("crash");
     EXPECT_THROW((void)stepped.stepper->step_to_mark(on), std::runtime_error);
-    EXPECT_THROW(Stepper(::getpid()), std::system_error) << "nobody steps himself";
+    EXPECT_THROW(Stepper{::getpid()}, std::system_error) << "nobody steps himself";
 }
 
 TEST(Stepper, SeesADeath) {

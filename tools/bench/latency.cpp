@@ -47,7 +47,7 @@ class BusLine {
         if (setup_.bytes <= line_bytes) options.slot_bytes = 2 * line_bytes;
         options.max_event = setup_.bytes;
         options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
-        const std::string full_name = name_of(name);
+        std::string full_name = name_of(name);
         bus_.create_topic_if_missing(full_name, options);
         return full_name;
     }
