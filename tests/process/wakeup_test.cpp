@@ -1,9 +1,8 @@
 // Proves that no wake-up is lost between processes, however a program waits:
 //
 //   * two processes play volleys of events through receivers of every kind. Neither goes on before it
-//     has the other's whole volley, so an event that woke nobody stays until the deadline. A receiver
-//     is awake for a random while before it waits, and a publisher pauses for a random while before
-//     each event: events come at every moment of going to sleep;
+//     has the other's whole volley, so an event that woke nobody comes late, which ends the game;
+//     events come at every moment of going to sleep;
 //   * publishers that wait for room in the smallest ring there is get on;
 //   * a publisher that is killed between commit and wake-up leaves nobody asleep: the daemon rings
 //     for the dead. (The kill is not left to chance: the worker commits by hand and does not ring.)
@@ -29,7 +28,7 @@ namespace shmbus::test {
 namespace {
 
 constexpr auto no_spin = std::chrono::nanoseconds::zero();
-constexpr std::chrono::seconds late{10}; // nothing else than a lost wake-up takes that long
+constexpr std::chrono::seconds late{5}; // nothing else than a lost wake-up takes that long
 constexpr std::uint32_t last_type = 9;
 
 /// The next event, within its deadline. @throws std::runtime_error when there is none
@@ -59,32 +58,34 @@ void pass_time(std::chrono::nanoseconds time) {
 }
 
 /// One of two players: its events go out through one publisher a topic, the other's come in through
-/// one listener.
+/// one listener. For some volleys at a time one of them stays awake: its answers come while the other
+/// is just going to sleep. Then neither does, and both are asleep whenever they can.
 class Player {
   public:
     Player(Bus& bus, const Listening& how, bool exclusive, bool serves, std::uint64_t seed)
         : listener_(make_listener(bus, how, serves ? "back" : "there")), to_sleep_(how.to_sleep),
-          random_(seed + (serves ? 1 : 2)), volleys_(seed) {
+          random_(seed + (serves ? 1 : 2)), volleys_(seed), me_(serves ? 0 : 1) {
         const std::string prefix = serves ? "there" : "back";
         for (std::size_t i = 0; i < how.topics; ++i)
             publishers_.push_back(bus.publisher(prefix + std::to_string(i),
                                                 {.timeout = late, .exclusive = exclusive}));
     }
 
-    /// The length of the next volley; both players know it.
+    /// The length of the next volley.
     std::uint64_t next_volley() {
-        ++volley_;
-        return 1 + volleys_.below(4);
+        if (volley_++ % 64 == 0) awake_ = volleys_.below(3);
+        return volleys_.below(2) == 0 ? 1 : 1 + volleys_.below(4);
     }
     void send(std::uint64_t length) {
         const std::vector<Outgoing> events(length, {.payload = {}, .attributes = mark()});
         auto& publisher = publishers_[random_.below(publishers_.size())];
+        pass_time(random_time());
         if (random_.below(4) == 0) { // in one go
             if (!publisher.publish(events)) throw std::runtime_error("a volley was not published");
             return;
         }
         for (std::uint64_t i = 0; i < length; ++i) {
-            if (random_.below(2) == 0) pass_time(random_time(to_sleep_));
+            if (i != 0) pass_time(random_time());
             auto& next = publishers_[random_.below(publishers_.size())];
             if (!next.publish("", mark())) throw std::runtime_error("an event was not published");
         }
@@ -93,15 +94,17 @@ class Player {
         const auto see = [this](const Event& event) {
             if (event.type() != static_cast<std::uint32_t>(volley_))
                 throw std::runtime_error("an event of another volley");
-            longest_ = std::max(longest_, base::monotonic_ns() - event.id());
+            const std::uint64_t took = base::monotonic_ns() - event.id();
+            longest_ = std::max(longest_, took);
+            // A wait that looks once more when its time is over finds what it slept through.
+            if (std::chrono::nanoseconds(took) > late)
+                throw std::runtime_error("an event was late");
         };
         std::uint64_t seen = 0;
-        if (random_.below(2) == 0) { // awake for a while
-            const Deadline awake = random_time(10 * to_sleep_);
-            while (seen < length && !awake.passed()) seen += listener_->take(Deadline::now(), see);
-        }
+        const Deadline awake = awake_ == me_ ? Deadline(late) : Deadline(random_time());
+        while (seen < length && !awake.passed()) seen += listener_->take(Deadline::now(), see);
         while (seen < length) {
-            const std::size_t some = listener_->take(late, see);
+            const std::size_t some = listener_->take(2 * late, see);
             if (some == 0)
                 throw std::runtime_error(std::string("asleep for too long") +
                                          (listener_->is_behind() ? ", with an event there" : ""));
@@ -117,8 +120,10 @@ class Player {
     [[nodiscard]] Attributes mark() const {
         return {.key = {}, .type = static_cast<std::uint32_t>(volley_), .id = base::monotonic_ns()};
     }
-    std::chrono::nanoseconds random_time(std::chrono::nanoseconds longest) {
-        return std::chrono::nanoseconds(random_.below(static_cast<std::uint64_t>(longest.count())));
+    /// About as long as going to sleep takes, or shorter, at any scale.
+    std::chrono::nanoseconds random_time() {
+        const auto longest = static_cast<std::uint64_t>(to_sleep_.count()) >> random_.below(6);
+        return std::chrono::nanoseconds(random_.below(longest));
     }
     std::unique_ptr<Listener> listener_;
     std::chrono::nanoseconds to_sleep_;
@@ -126,6 +131,8 @@ class Player {
     Random random_;
     Random volleys_; // the same for both
     std::uint64_t volley_ = 0;
+    std::uint64_t me_;
+    std::uint64_t awake_ = 0; // the player who stays awake for now; 2: nobody
     std::uint64_t longest_ = 0;
 };
 
@@ -171,7 +178,7 @@ TEST_P(Volleys, ReachWhoSleeps) {
     const auto [listening, exclusive] = GetParam();
     const auto& how = listenings[listening];
     // Most go to those that are the fastest: who has 130 topics to look at takes longer.
-    const std::uint64_t count = events_of(how.topics > 100 ? 200'000 : 700'000);
+    const std::uint64_t count = events_of(how.topics > 100 ? 100'000 : 700'000);
     DaemonProcess daemon;
     Bus bus({.socket = daemon.socket()});
     for (const std::string prefix : {"there", "back"})
@@ -190,7 +197,6 @@ TEST_P(Volleys, ReachWhoSleeps) {
     for (auto& player : players) {
         const auto got = player.hear_numbers("got", std::chrono::minutes(10));
         EXPECT_GT(got.at(1), got.at(0) / 8) << "the receiver was hardly ever asleep";
-        EXPECT_LT(got.at(2), std::uint64_t{std::chrono::nanoseconds(late).count()});
         std::cout << got.at(0) << " events, asleep " << got.at(1) << " times, the slowest took "
                   << static_cast<double>(got.at(2)) / 1e6 << " ms\n";
         EXPECT_EQ(player.wait(), 0);
@@ -214,7 +220,8 @@ SHMBUS_WORKER(push) {
         const std::uint64_t took = base::monotonic_ns() - start;
         if (!result) throw std::runtime_error(std::string("push: ") + name_of(result.outcome));
         // A publisher that waits looks up by itself every 50 ms: that would hide a lost wake-up.
-        if (took >= 50'000'000 && took < 51'000'000) ++suspicious;
+        if (took >= 50'000'000 && took < 51'000'000 && ++suspicious > 2)
+            throw std::runtime_error("push: woken by the clock, not by who made room");
         longest = std::max(longest, took);
     }
     say("pushed " + std::to_string(suspicious) + ' ' + std::to_string(longest) + ' ' +
@@ -256,7 +263,6 @@ TEST_P(Room, IsMadeForPublishersThatSleep) {
     for (auto& pusher : pushers) pusher.say("go");
     for (auto& pusher : pushers) {
         const auto pushed = pusher.hear_numbers("pushed", std::chrono::minutes(10));
-        EXPECT_LE(pushed.at(0), 2U) << "woken by the clock, not by who made room";
         EXPECT_GT(pushed.at(2), each / 8) << "the publisher was hardly ever asleep";
         std::cout << each << " events through two slots: asleep " << pushed.at(2) << " times, "
                   << pushed.at(0) << " as late as a lost wake-up, the longest took "
