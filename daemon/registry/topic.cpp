@@ -11,9 +11,7 @@ namespace shmbus::registry {
 
 namespace {
 
-// A subscriber that joins again picks its next token by itself, one higher; the next lease of the
-// entry must not meet those.
-constexpr std::uint64_t tokens_per_lease = std::uint64_t{1} << 20U;
+using layout::tokens_per_lease;
 constexpr std::uint64_t token_mask = (std::uint64_t{1} << 56U) - 1;
 
 layout::Uuid random_uuid() {
@@ -132,7 +130,7 @@ std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& hold
     // 2^36 leases of one entry until a token comes again; never 0, which means none.
     reader.last_token = (reader.last_token + tokens_per_lease) & token_mask;
     if (reader.last_token == 0) reader.last_token = tokens_per_lease;
-    ring::lease_reader(view_, *entry, holder.pid);
+    ring::lease_reader(view_, *entry, reader.last_token, holder.pid);
     return SubscriberEntry{*entry, reader.last_token};
 }
 

@@ -58,8 +58,26 @@ static_assert(sizeof(ReaderEntry) == 128); // each is written at every event: no
 constexpr std::uint64_t attach_word(std::uint64_t token, ReaderMode mode) noexcept {
     return token << 8U | static_cast<std::uint8_t>(mode);
 }
+/// A subscriber that joins again takes the next token of its lease by itself, round and round.
+inline constexpr unsigned lease_bits = 20;
+inline constexpr std::uint64_t tokens_per_lease = std::uint64_t{1} << lease_bits;
+constexpr std::uint64_t next_token(std::uint64_t token) noexcept {
+    return (token & ~(tokens_per_lease - 1)) | ((token + 1) & (tokens_per_lease - 1));
+}
 constexpr ReaderMode mode_of(std::uint64_t attach) noexcept {
     return static_cast<ReaderMode>(attach & 0xffU);
+}
+
+/// ReaderWatch::seen: in the upper 16 bits whose lease the entry is, odd, so that it is not the zero
+/// of an entry that nobody has; in the lower 48 how far its holder had come.
+inline constexpr unsigned progress_bits = 48;
+constexpr std::uint64_t seen_word(std::uint64_t attach, Sequence progress) noexcept {
+    const std::uint64_t lease = attach >> (8U + lease_bits);
+    const std::uint64_t tag = (lease * 0x9e3779b97f4a7c15U >> progress_bits) | 1U;
+    return tag << progress_bits | (progress & ((std::uint64_t{1} << progress_bits) - 1));
+}
+constexpr bool same_lease(std::uint64_t seen, std::uint64_t other) noexcept {
+    return seen >> progress_bits == other >> progress_bits;
 }
 
 /// Chunk + 1 in the upper half (0: unused cell), monotonic milliseconds in the lower.

@@ -110,7 +110,7 @@ struct ReaderWatch {
     /// ReaderEntry::attach of a subscriber that they wait for no more; 0: none. Nobody clears it: a
     /// subscriber that joins again takes a new token, which makes a new word.
     Word64 lossy;
-    Word64 seen;  // who was in the way, and how far it had come
+    Word64 seen;  // seen_word(): whose lease it is, as the daemon says, and how far it had come
     Word64 since; // monotonic ns at which it was first seen so
 };
 

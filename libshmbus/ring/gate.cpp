@@ -21,6 +21,9 @@ template <class Visit> void Gate::for_each_gate(Visit visit) const noexcept {
         const std::uint64_t mark = watch.lossy.load_acquire();
         const std::uint64_t attach = entry.attach.load_acquire(); // pairs with Reader::announce
         if (layout::mode_of(attach) != layout::ReaderMode::gate || mark == attach) continue;
+        // Nor for who is not of the entry's lease: anybody may have written that. After `attach`,
+        // since the daemon noted the lease before its holder could attach.
+        if (!layout::same_lease(watch.seen.load_acquire(), layout::seen_word(attach, 0))) continue;
         // Sequentially consistent: the second look of a publisher that arms the space bell.
         visit(Standing{watch, mark, attach, entry.cursor.load_seq_cst()});
     }
@@ -42,16 +45,22 @@ Sequence Gate::refresh() noexcept {
     return cached_;
 }
 
+/// How far a subscriber has come. What was overwritten before it was read does not count: whoever
+/// creeps through that is not on its way, as no event is left there.
+Sequence Gate::progress_of(const Standing& reader) const noexcept {
+    const auto& ring = topic_.ring;
+    const Sequence first = ring.parameters().first_sequence;
+    const Sequence tail = ring.header().tail.load_acquire();
+    const Sequence oldest = tail - first > ring.capacity() ? tail - ring.capacity() : first;
+    return std::max(reader.cursor, oldest - 1);
+}
+
 bool Gate::stood_still(const Standing& reader, std::uint64_t now) const noexcept {
-    // 16 bits for who, odd, so never the zero of a new ring; 48 for how far it has come.
-    constexpr unsigned progress_bits = 48;
-    const std::uint64_t who = (reader.attach * 0x9e3779b97f4a7c15U >> progress_bits) | 1U;
-    const std::uint64_t found =
-        who << progress_bits | (reader.cursor & ((std::uint64_t{1} << progress_bits) - 1));
+    // One clock for each lease, whatever the tokens: they are the subscriber's to write.
+    const std::uint64_t found = layout::seen_word(reader.attach, progress_of(reader));
     std::uint64_t seen = reader.watch.seen.load_acquire(); // pairs with the CAS below
-    const bool same = seen >> progress_bits == who;
-    const bool moved_on = static_cast<std::int64_t>((found - seen) << (64 - progress_bits)) > 0;
-    if (!same || moved_on) {
+    if (!layout::same_lease(seen, found)) return false;    // it is gone meanwhile
+    if (static_cast<std::int64_t>((found - seen) << (64 - layout::progress_bits)) > 0) {
         // The time first, and never back: whoever sees what was found sees a time no older than it.
         reader.watch.since.raise_seq_cst(now);
         (void)reader.watch.seen.cas_release(seen, found);
@@ -60,6 +69,13 @@ bool Gate::stood_still(const Standing& reader, std::uint64_t now) const noexcept
     const std::uint64_t since = reader.watch.since.load_relaxed();
     const std::uint64_t limit = std::uint64_t{topic_.ring.parameters().evict_after_ms} * 1'000'000U;
     return now >= since && now - since >= limit;
+}
+
+/// As if nobody had looked yet. If somebody does just now, that will do.
+void Gate::restart_clock(const Standing& reader) const noexcept {
+    std::uint64_t seen = reader.watch.seen.load_relaxed();
+    const std::uint64_t anew = layout::seen_word(reader.attach, progress_of(reader) - 1);
+    if (layout::same_lease(seen, anew)) (void)reader.watch.seen.cas_release(seen, anew);
 }
 
 bool Gate::evict_if_stalled(Sequence s) noexcept {
@@ -74,10 +90,10 @@ bool Gate::evict_if_stalled(Sequence s) noexcept {
     bool done = revoked;
     for_each_stalled([&](const Standing& reader) {
         std::uint64_t mark = reader.mark;
-        if (revoked)
-            reader.watch.seen.store_relaxed(0);
-        else // pairs with Reader::was_evicted
-            done |= reader.watch.lossy.cas_acq_rel(mark, reader.attach);
+        // The mark pairs with Reader::was_evicted. Who joins again has another evict_after.
+        const bool marked = !revoked && reader.watch.lossy.cas_acq_rel(mark, reader.attach);
+        if (revoked || marked) restart_clock(reader);
+        done |= marked;
     });
     return done;
 }

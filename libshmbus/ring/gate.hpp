@@ -19,7 +19,8 @@
 // read-only for publishers), and all skip it from then on (model: lossy). Each subscriber has its
 // own clock, kept by all publishers together and started by the first who finds it in the way; so
 // many short waits count as one long one, and however many stand still, they go together. Only a
-// cursor that moves on stops the clock: one that moves to and fro does not.
+// cursor that moves on stops the clock: not one that moves to and fro, or where nothing is left, and
+// not a new token. The daemon notes in the ring whose each entry is, and nobody else is waited for.
 #pragma once
 
 #include "ring/view.hpp"
@@ -52,6 +53,8 @@ class Gate {
     Sequence refresh() noexcept;
     template <class Visit> void for_each_gate(Visit visit) const noexcept;
     [[nodiscard]] Sequence slowest(Sequence ceiling) const noexcept;
+    [[nodiscard]] Sequence progress_of(const Standing& reader) const noexcept;
+    void restart_clock(const Standing& reader) const noexcept;
     [[nodiscard]] bool stood_still(const Standing& reader, std::uint64_t now) const noexcept;
     bool revoke_claim(Sequence s) noexcept;
 

@@ -99,7 +99,7 @@ void Reader::leave() noexcept {
 }
 
 void Reader::rejoin() noexcept {
-    ++token_; // the daemon left room behind each token it gives out
+    token_ = layout::next_token(token_);
     announce(settled());
 }
 

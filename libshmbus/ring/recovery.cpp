@@ -79,6 +79,7 @@ void reap_readers(const Topic& topic, const Entries& dead) noexcept {
         gone[r / 64] |= std::uint64_t{1} << r % 64;
         auto& entry = topic.readers.entry(r);
         entry.attach.store_release(0); // off the gate
+        topic.ring.watch(r).seen.store_release(0);
         entry.pid.store_relaxed(0);
     }
     topic.readers.header().reader_limit.store_release(limit);
@@ -107,7 +108,12 @@ void lease_publisher(const Topic& topic, std::uint32_t owner, std::uint32_t id,
     raise(topic.ring.header().publisher_limit, owner + 1); // pairs with RingView::publisher_limit
 }
 
-void lease_reader(const Topic& topic, std::uint32_t reader, std::uint32_t pid) noexcept {
+void lease_reader(const Topic& topic, std::uint32_t reader, std::uint64_t token,
+                  std::uint32_t pid) noexcept {
+    const auto attach = layout::attach_word(token, layout::ReaderMode::gate);
+    // Behind wherever it may join, so that the first look at it starts its clock.
+    const Sequence behind = topic.ring.header().tail.load_acquire() - topic.ring.capacity() - 2;
+    topic.ring.watch(reader).seen.store_release(layout::seen_word(attach, behind));
     topic.readers.entry(reader).pid.store_relaxed(pid);
     raise(topic.readers.header().reader_limit, reader + 1); // pairs with ReadersView::reader_limit
 }

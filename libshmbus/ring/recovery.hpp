@@ -39,8 +39,9 @@ inline void reap_reader(const Topic& topic, std::uint32_t reader) noexcept {
 /// Makes entry `owner` (found free by the daemon's own books) one publisher's.
 void lease_publisher(const Topic& topic, std::uint32_t owner, std::uint32_t id,
                      std::uint32_t pid) noexcept;
-/// Makes entry `reader` one subscriber's; it attaches itself.
-void lease_reader(const Topic& topic, std::uint32_t reader, std::uint32_t pid) noexcept;
+/// Makes entry `reader` one subscriber's; it attaches itself, with this token or the next ones.
+void lease_reader(const Topic& topic, std::uint32_t reader, std::uint64_t token,
+                  std::uint32_t pid) noexcept;
 
 /// Sets the ring's state and wakes everybody who sleeps on it.
 void set_state(const Topic& topic, layout::RingState state) noexcept;

@@ -103,7 +103,7 @@ inline void begin(const TestRing& ring) {
     for (int i = 0; i < 3; ++i) (void)pub.publish({"payload", "key", 1, 0});
     (void)pub.publish_in_chunk({"large", "key", 1, 0});
     ring::lease_publisher(ring.topic, 0, 1, 1);
-    for (std::uint32_t r = 0; r < 4; ++r) ring::lease_reader(ring.topic, r, 1);
+    for (std::uint32_t r = 0; r < 4; ++r) ring::lease_reader(ring.topic, r, 1000, 1);
 }
 
 } // namespace shmbus::test

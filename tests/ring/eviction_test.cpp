@@ -88,6 +88,62 @@ TEST(Eviction, ACursorThatMovesToAndFroDoesNotStopTheClock) {
     EXPECT_TRUE(evicted);
 }
 
+/// Nor does one that creeps through what was overwritten long ago, where no subscriber can be.
+TEST(Eviction, ACursorThatMovesWhereNothingIsLeftDoesNotStopTheClock) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    for (int lap = 0; lap < 10; ++lap) {
+        pub.publish_many(8);
+        (void)sub.drain();
+    }
+    ring::Gate gate(ring.topic, 0);
+    auto& cursor = ring.topic.readers.entry(0).cursor;
+    bool evicted = false;
+    for (Sequence lie = 1; lie < 20 && !evicted; ++lie) {
+        cursor.store_release(lie);
+        evicted = gate.evict_if_stalled(80);
+        age(ring, 10'000);
+    }
+    EXPECT_TRUE(evicted);
+}
+
+/// Nor does one that says it is somebody else each time.
+TEST(Eviction, ATokenThatChangesDoesNotStopTheClock) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    const Sub sub(ring, 0);
+    pub.publish_many(8);
+    ring::Gate gate(ring.topic, 0);
+    auto& attach = ring.topic.readers.entry(0).attach;
+    bool evicted = false;
+    for (std::uint64_t token = 2000; token < 2020 && !evicted; ++token) {
+        attach.store_release(layout::attach_word(token, layout::ReaderMode::gate));
+        evicted = gate.evict_if_stalled(8);
+        age(ring, 10'000);
+    }
+    EXPECT_TRUE(evicted);
+}
+
+/// Nor is anybody waited for in an entry that the daemon gave to nobody, or to somebody else.
+TEST(Eviction, NobodyIsWaitedForInAnEntryThatIsNotHis) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Pub pub(ring, 0);
+    const Sub gone(ring, 1);
+    ring::reap_reader(ring.topic, 1);
+    const Sub present(ring, 2, {.lossy = true});
+    const auto claims_to_gate = [&](std::uint32_t reader, std::uint64_t token) {
+        ring.topic.readers.entry(reader).attach.store_release(
+            layout::attach_word(token, layout::ReaderMode::gate));
+    };
+    ring.topic.readers.header().reader_limit.store_release(4);
+    claims_to_gate(0, 1000); // never leased
+    claims_to_gate(1, 1000);
+    claims_to_gate(2, 1000 + layout::tokens_per_lease);
+    pub.publish_many(8);
+    EXPECT_EQ(pub.publish("yes"), published(9));
+}
+
 TEST(Eviction, DoesNotEvictWhoHoldsUpNothing) {
     const TestRing ring(parameters());
     Pub pub(ring, 0);
@@ -164,6 +220,20 @@ TEST(Eviction, TheFirstSubscriberOfANewRingIsNotEvictedAtOnce) {
     pub.publish_many(8);
     EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::full);
     EXPECT_EQ(sub.next(), "1 filler");
+}
+
+/// Nor is one that comes when half of what a stamp tells apart has been published.
+TEST(Eviction, ALateSubscriberIsNotEvictedAtOnce) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    ring.topic.ring.header().tail.store_release((Sequence{1} << 47U) + 100);
+    Pub pub(ring, 0);
+    const Sub sub(ring, 0, {.start = Start::latest()});
+    pub.publish_many(8);
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::full);
+    age(ring, 59'000);
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::full);
+    age(ring, 1'000);
+    EXPECT_EQ(pub.publish("yes").outcome, PublishOutcome::published);
 }
 
 /// A publisher waits for a chunk that another publisher has: no subscriber is to blame.

@@ -259,7 +259,7 @@ TEST_F(BlockOrder, OfJoining) {
     Pub other(ring, 1);
     pub.publish_many(3);
     ring::Reader reader(ring.topic, 0, 1, false, {});
-    ring::lease_reader(ring.topic, 0, 1);
+    ring::lease_reader(ring.topic, 0, 1, 1);
     const auto log = log_of([&] { reader.join(Start::all()); });
     const auto cursor = log.next("store cursor");
     const auto attach = log.next("store attach");

@@ -142,8 +142,8 @@ TEST(Recovery, LimitsOnlyGrow) {
     ring::lease_publisher(ring.topic, 5, 1, 1);
     ring::lease_publisher(ring.topic, 2, 2, 1);
     EXPECT_EQ(ring.topic.ring.publisher_limit(), 6U);
-    ring::lease_reader(ring.topic, 63, 1);
-    ring::lease_reader(ring.topic, 0, 1);
+    ring::lease_reader(ring.topic, 63, 1, 1);
+    ring::lease_reader(ring.topic, 0, 1, 1);
     EXPECT_EQ(ring.topic.readers.reader_limit(), 64U);
 }
 

@@ -160,7 +160,7 @@ TEST(View, SubscribersNeverWriteTheRingNorPublishersTheReaders) {
     ring::format_readers(readers_rw.bytes(), p, a_topic);
     const ring::Topic daemon{{ring_rw.bytes(), p}, {readers_rw.bytes(), p}};
     ring::lease_publisher(daemon, 0, 1, 1);
-    ring::lease_reader(daemon, 0, 1);
+    ring::lease_reader(daemon, 0, 1, 1);
 
     ring::SharedWriter writer({{ring_rw.bytes(), p}, {readers_ro.bytes(), p}}, 0);
     ring::Reader reader({{ring_ro.bytes(), p}, {readers_rw.bytes(), p}}, 0, 1, false, {});

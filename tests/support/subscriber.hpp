@@ -22,8 +22,8 @@ class Sub {
     Sub(const TestRing& ring, std::uint32_t index, const Wish& wish = {})
         : Sub(ring.topic, index, wish) {}
     Sub(const ring::Topic& topic, std::uint32_t index, const Wish& wish = {})
-        : reader((ring::lease_reader(topic, index, 2000 + index), topic), index, wish.token,
-                 wish.lossy, filter_of(wish)),
+        : reader((ring::lease_reader(topic, index, wish.token, 2000 + index), topic), index,
+                 wish.token, wish.lossy, filter_of(wish)),
           acknowledges_(wish.acknowledges) {
         for (std::uint32_t i = 0; i < places_.size(); ++i) {
             buffers_[i].resize(reader.ring().inline_capacity());
