@@ -64,6 +64,9 @@ std::string problem_with(const RingParameters& p) {
         return "the pool must have room for one largest event and its attributes (largest event + "
                "4608 bytes, in whole pages)";
     }
+    if (RingGeometry g{}; add_classes(p, g, 0), g.chunk_count > max_chunks)
+        return "the pool would have more than 2097152 chunks: make it smaller, or the slots or the "
+               "largest event larger";
     if (p.first_sequence < 1 || p.first_sequence > ~std::uint64_t{0} >> 1U)
         return "the first sequence must be from 1 to 2^63 - 1";
     if (p.max_publishers < 1 || p.max_publishers > max_max_publishers)

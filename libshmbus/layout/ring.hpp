@@ -56,6 +56,9 @@ inline constexpr std::uint32_t min_slot_bytes = 128;
 inline constexpr std::uint32_t max_slot_bytes = 65'536;
 inline constexpr std::uint64_t max_max_event = 1ULL << 30U;
 inline constexpr std::uint64_t max_pool_bytes = 1ULL << 36U;
+/// The daemon goes through the hold bits of all chunks when a subscriber ends, and nobody else is
+/// served meanwhile: 64 MiB of them with 256 subscriber entries.
+inline constexpr std::uint32_t max_chunks = 1U << 21U;
 inline constexpr std::uint16_t max_max_publishers = 4'095; // what a stamp's owner can name
 inline constexpr std::uint16_t max_max_readers = 1'024;
 
