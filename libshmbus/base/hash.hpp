@@ -1,11 +1,19 @@
-// Hash of a key, the same in every process: the low half of XXH3.
+// The one hash, XXH3, the same in every process and in every version: of keys, and of what is kept on
+// disk.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace shmbus::base {
 
+/// The low half of the key's hash.
 [[nodiscard]] std::uint32_t key_hash(std::string_view key) noexcept;
+
+/// Of bytes that are kept. Short ones (up to 240 bytes) are as fast with a seed as without.
+[[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes,
+                                     std::uint64_t seed = 0) noexcept;
 
 } // namespace shmbus::base

@@ -13,5 +13,14 @@ TEST(KeyHash, NeverChanges) {
               key_hash(std::string_view("order-4711, and more").substr(0, 10)));
 }
 
+TEST(Checksum, NeverChanges) {
+    EXPECT_EQ(checksum({}), 0x2d06'8005'38d3'94c2U);
+    const std::string_view text = "what is kept";
+    const auto bytes = std::as_bytes(std::span(text));
+    EXPECT_EQ(checksum(bytes, 0), checksum(bytes));
+    EXPECT_NE(checksum(bytes, 1), checksum(bytes));
+    EXPECT_EQ(checksum(bytes, 1), 2142634584201848819U);
+}
+
 } // namespace
 } // namespace shmbus::base

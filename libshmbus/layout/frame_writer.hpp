@@ -1,0 +1,49 @@
+// Writes frames of one segment into memory: what spill/frame_cursor.hpp reads.
+#pragma once
+
+#include "layout/segment.hpp"
+
+namespace shmbus::layout {
+
+/// What an event's frame is made of.
+struct EventFrame {
+    std::uint64_t sequence = 0;
+    EventHeader header{}; // length, extension and chunk need not be set
+    std::span<const std::byte> extension = {};
+    std::span<const std::byte> payload = {};
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        return event_frame_bytes(extension.size(), payload.size());
+    }
+};
+
+/// Both copies of a header, its checksum put in: segment_header_bytes of them. The caller has filled in
+/// what is not the same in every header of this version.
+[[nodiscard]] std::array<std::byte, segment_header_bytes>
+segment_header_page(SegmentHeader header) noexcept;
+
+/// Every function writes a frame that is to lie at `offset` of its file; `to` has room for it.
+class FrameWriter {
+  public:
+    FrameWriter() noexcept = default;
+    explicit FrameWriter(const SegmentHeader& header) noexcept : seed_(header) {}
+
+    /// All of an event but its payload and the padding behind that; returns how much it was.
+    std::size_t event_without_payload(std::byte* to, std::uint64_t offset,
+                                      const EventFrame& event) const noexcept;
+    /// event.bytes() of them.
+    void event(std::byte* to, std::uint64_t offset, const EventFrame& event) const noexcept;
+    void tombstone(std::byte* to, std::uint64_t offset, std::uint64_t first,
+                   const Tombstone& tombstone) const noexcept;
+    void sync_point(std::byte* to, std::uint64_t offset, std::uint64_t next,
+                    const SyncPoint& point) const noexcept;
+    /// footer_frame_bytes(index.size()) of them; the summary's number of entries is put in.
+    void footer(std::byte* to, std::uint64_t offset, std::uint64_t next, FooterSummary summary,
+                std::span<const IndexEntry> index) const noexcept;
+
+  private:
+    void head(std::byte* to, std::uint64_t offset, FrameHead head,
+              std::span<const std::byte> fixed) const noexcept;
+    SegmentSeed seed_;
+};
+
+} // namespace shmbus::layout
