@@ -11,17 +11,19 @@ import tree
 LEAVES = {"shmbus/types.hpp", "shmbus/error.hpp", "shmbus/log.hpp"}
 PROTOCOL = "control.capnp.h"  # generated
 SHARED = {"libshmbus/base", "libshmbus/layout", "libshmbus/ring", "libshmbus/control"}
-DAEMON = SHARED | LEAVES | {PROTOCOL, "daemon/system"}
+SPILL = LEAVES | {"libshmbus/base", "libshmbus/layout", "libshmbus/spill"}
+DAEMON = SHARED | SPILL | {PROTOCOL, "daemon/system"}
 MAY_INCLUDE = {
     "shmbus": set(),
     "libshmbus/base": LEAVES,
     "libshmbus/layout": LEAVES | {"libshmbus/base"},
     "libshmbus/ring": LEAVES | {"libshmbus/base", "libshmbus/layout"},
+    "libshmbus/spill": SPILL,
     "libshmbus/control": LEAVES | SHARED | {PROTOCOL},
-    "libshmbus/client": SHARED | {PROTOCOL, "shmbus"},
+    "libshmbus/client": SHARED | SPILL | {PROTOCOL, "shmbus"},
     "daemon/system": DAEMON,
     "daemon/registry": DAEMON,
-    "daemon/store": DAEMON | {"daemon/registry"},
+    "daemon/store": SPILL | {"daemon/system"},
     "daemon/supervisor": DAEMON | {"daemon/registry"},
     "daemon/control": DAEMON | {"daemon/registry", "daemon/store", "daemon/supervisor"},
     "daemon": DAEMON

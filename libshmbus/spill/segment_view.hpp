@@ -1,0 +1,41 @@
+// One segment: a span of bytes that claims to be a file of a topic's past.
+#pragma once
+
+#include "spill/frame_cursor.hpp"
+
+#include <optional>
+
+namespace shmbus::spill {
+
+/// The header of the segment that begins with `first`, from the first page of its file.
+/// @throws Error: damaged when it is no segment, or not that one; incompatible when it is newer
+[[nodiscard]] layout::SegmentHeader checked_header(std::span<const std::byte> file,
+                                                   const layout::Uuid& topic, Sequence first);
+
+class SegmentView {
+  public:
+    /// @throws as checked_header()
+    SegmentView(std::span<const std::byte> file, const layout::Uuid& topic, Sequence first,
+                const Extent& extent = {})
+        : file_(file), header_(checked_header(file, topic, first)), extent_(extent) {}
+
+    [[nodiscard]] const layout::SegmentHeader& header() const noexcept { return header_; }
+    /// What a sealed segment says of itself. Reads the end of the file alone.
+    [[nodiscard]] std::optional<layout::FooterSummary> footer() const noexcept;
+
+    /// At the first frame.
+    [[nodiscard]] FrameCursor begin() const noexcept { return {file_, header_, extent_}; }
+    /// At the first frame with anything at or behind `s`; at the end without one.
+    [[nodiscard]] FrameCursor seek(Sequence s) const noexcept;
+    /// At the first event published at or after `time_ns`; at the end without one. In the last segment
+    /// whose max_time_before is less than that, it is the topic's first.
+    [[nodiscard]] FrameCursor seek_time(std::uint64_t time_ns) const noexcept;
+
+  private:
+    template <class IsBefore> [[nodiscard]] FrameCursor near(IsBefore is_before) const noexcept;
+    std::span<const std::byte> file_;
+    layout::SegmentHeader header_;
+    Extent extent_;
+};
+
+} // namespace shmbus::spill
