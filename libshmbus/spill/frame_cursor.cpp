@@ -31,49 +31,8 @@ bool may_be_head(const FrameHead& head) noexcept {
            head.length >= head.head_bytes && head.length % 8 == 0;
 }
 
-} // namespace
-
-FrameCursor::FrameCursor(std::span<const std::byte> file, const layout::SegmentHeader& header,
-                         const Extent& extent) noexcept
-    : file_(file), seed_(header), position_(header.header_bytes), expected_(header.first),
-      end_(extent.end),
-      durable_through_(
-          std::max(extent.durable_through, std::min(header.durable_through, header.first - 1))),
-      max_time_(header.max_time_before) {}
-
-Found FrameCursor::next() noexcept {
-    for (;;) {
-        if (expected_ >= end_) return Found::end;
-        Frame frame;
-        if (!parse(position_, frame)) return damage();
-        if (frame.head.sequence > expected_) return lose(frame.head.sequence - 1);
-        const Found found = accept(frame);
-        if (found != Found::end) return found;
-    }
-}
-
-/// Whether a frame begins there: it could be what comes next, or something behind it.
-bool FrameCursor::parse(std::uint64_t at, Frame& frame) const noexcept {
-    if (at > file_.size() || file_.size() - at < sizeof(FrameHead)) return false;
-    std::array<std::byte, layout::max_head_bytes> copy; // others may write to the file meanwhile
-    std::memcpy(copy.data(), file_.data() + at, sizeof(FrameHead));
-    std::memcpy(&frame.head, copy.data(), sizeof frame.head);
-    if (!may_be_head(frame.head) || frame.head.sequence < expected_ ||
-        frame.head.sequence > layout::max_sequence + 1 || frame.head.head_bytes > file_.size() - at)
-        return false;
-    std::memcpy(copy.data() + sizeof(FrameHead), file_.data() + at + sizeof(FrameHead),
-                frame.head.head_bytes - sizeof(FrameHead));
-    if (seed_.head_checksum({copy.data(), frame.head.head_bytes}, at) != frame.head.head_checksum)
-        return false;
-    frame.offset = at;
-    frame.fixed = {};
-    std::memcpy(&frame.fixed, copy.data() + sizeof(FrameHead),
-                std::min(frame.head.head_bytes - sizeof(FrameHead), sizeof frame.fixed));
-    return is_consistent(frame);
-}
-
 /// The checksum is right; but not everybody who can compute one means well.
-bool FrameCursor::is_consistent(const Frame& frame) noexcept {
+bool is_consistent(const Frame& frame) noexcept {
     const auto& head = frame.head;
     const auto has = [&](std::size_t fixed) { return head.head_bytes >= sizeof head + fixed; };
     switch (head.kind) {
@@ -96,6 +55,64 @@ bool FrameCursor::is_consistent(const Frame& frame) noexcept {
                        std::uint64_t{frame.fixed.footer.entries} * sizeof(layout::IndexEntry);
     }
     return true; // of a newer minor version
+}
+
+} // namespace
+
+bool parse_frame(std::span<const std::byte> bytes, std::uint64_t offset,
+                 const layout::SegmentSeed& seed, Sequence sequence, Frame& frame) noexcept {
+    if (bytes.size() < sizeof(FrameHead)) return false;
+    std::array<std::byte, layout::max_head_bytes> copy; // others may write to the file meanwhile
+    std::memcpy(copy.data(), bytes.data(), sizeof(FrameHead));
+    auto& head = frame.head;
+    std::memcpy(&head, copy.data(), sizeof head);
+    if (!may_be_head(head) || head.sequence < sequence ||
+        head.sequence > layout::max_sequence + 1 || head.head_bytes > bytes.size())
+        return false;
+    std::memcpy(copy.data() + sizeof head, bytes.data() + sizeof head,
+                head.head_bytes - sizeof head);
+    if (seed.head_checksum({copy.data(), head.head_bytes}, offset) != head.head_checksum)
+        return false;
+    frame.offset = offset;
+    frame.fixed = {};
+    std::memcpy(&frame.fixed, copy.data() + sizeof head,
+                std::min(head.head_bytes - sizeof head, sizeof frame.fixed));
+    return is_consistent(frame);
+}
+
+bool parse_footer(std::span<const std::byte> tail, std::uint64_t file_bytes,
+                  const layout::SegmentSeed& seed, Sequence sequence, Frame& frame) noexcept {
+    layout::FooterTrailer trailer;
+    if (tail.size() < sizeof trailer) return false;
+    std::memcpy(&trailer, tail.data() + tail.size() - sizeof trailer, sizeof trailer);
+    return trailer.magic == layout::footer_magic && trailer.length <= tail.size() &&
+           parse_frame(tail.last(trailer.length), file_bytes - trailer.length, seed, sequence,
+                       frame) &&
+           frame.head.kind == FrameKind::footer && frame.head.length == trailer.length;
+}
+
+FrameCursor::FrameCursor(std::span<const std::byte> file, const layout::SegmentHeader& header,
+                         const Extent& extent) noexcept
+    : file_(file), seed_(header), position_(header.header_bytes), expected_(header.first),
+      end_(extent.end),
+      durable_through_(
+          std::max(extent.durable_through, std::min(header.durable_through, header.first - 1))),
+      max_time_(header.max_time_before) {}
+
+Found FrameCursor::next() noexcept {
+    for (;;) {
+        if (expected_ >= end_) return Found::end;
+        Frame frame;
+        if (!parse(position_, frame)) return damage();
+        if (frame.head.sequence > expected_) return lose(frame.head.sequence - 1);
+        const Found found = accept(frame);
+        if (found != Found::end) return found;
+    }
+}
+
+/// Whether a frame begins there: it could be what comes next, or something behind it.
+bool FrameCursor::parse(std::uint64_t at, Frame& frame) const noexcept {
+    return at <= file_.size() && parse_frame(file_.subspan(at), at, seed_, expected_, frame);
 }
 
 /// Takes the next frame in turn; `end` if it was one to step over.
@@ -207,13 +224,9 @@ bool FrameCursor::jump(const layout::IndexEntry& to) noexcept {
 }
 
 bool FrameCursor::jump_to_footer() noexcept {
-    layout::FooterTrailer trailer;
-    if (file_.size() < sizeof trailer) return false;
-    std::memcpy(&trailer, file_.data() + file_.size() - sizeof trailer, sizeof trailer);
     Frame frame;
-    if (trailer.magic != layout::footer_magic || trailer.length > file_.size() ||
-        file_.size() - trailer.length < position_ || !parse(file_.size() - trailer.length, frame) ||
-        frame.head.kind != FrameKind::footer || frame.head.length != trailer.length)
+    if (file_.size() < position_ ||
+        !parse_footer(file_.subspan(position_), file_.size(), seed_, expected_, frame))
         return false;
     accept(frame);
     return true;

@@ -37,6 +37,26 @@ enum class Found : std::uint8_t {
     end,
 };
 
+/// A frame whose head is good.
+struct Frame {
+    std::uint64_t offset;
+    layout::FrameHead head;
+    union Fixed {
+        layout::EventHeader event;
+        layout::Tombstone tombstone;
+        layout::SyncPoint sync;
+        layout::FooterSummary footer;
+    } fixed;
+};
+/// Whether `bytes`, which lie at `offset` of their file, begin with a frame, of `sequence` or later.
+[[nodiscard]] bool parse_frame(std::span<const std::byte> bytes, std::uint64_t offset,
+                               const layout::SegmentSeed& seed, Sequence sequence,
+                               Frame& frame) noexcept;
+/// The footer at the end of `tail`, the last bytes of a file of `file_bytes`.
+[[nodiscard]] bool parse_footer(std::span<const std::byte> tail, std::uint64_t file_bytes,
+                                const layout::SegmentSeed& seed, Sequence sequence,
+                                Frame& frame) noexcept;
+
 class FrameCursor {
   public:
     FrameCursor() noexcept = default;
@@ -79,18 +99,7 @@ class FrameCursor {
     bool jump_to_footer() noexcept;
 
   private:
-    struct Frame {
-        std::uint64_t offset;
-        layout::FrameHead head;
-        union Fixed {
-            layout::EventHeader event;
-            layout::Tombstone tombstone;
-            layout::SyncPoint sync;
-            layout::FooterSummary footer;
-        } fixed;
-    };
     [[nodiscard]] bool parse(std::uint64_t at, Frame& frame) const noexcept;
-    [[nodiscard]] static bool is_consistent(const Frame& frame) noexcept;
     [[nodiscard]] bool find(std::uint64_t from, Frame& frame) const noexcept;
     [[nodiscard]] Bytes body() const noexcept;
     Found accept(const Frame& frame) noexcept;

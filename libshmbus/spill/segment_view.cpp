@@ -51,10 +51,14 @@ SegmentHeader checked_header(std::span<const std::byte> file, const layout::Uuid
     return *good;
 }
 
-std::optional<layout::FooterSummary> SegmentView::footer() const noexcept {
-    FrameCursor cursor = begin();
-    if (!cursor.jump_to_footer()) return {};
-    return cursor.footer();
+std::optional<layout::FooterSummary> footer_in(std::span<const std::byte> tail,
+                                               std::uint64_t file_bytes,
+                                               const SegmentHeader& header) noexcept {
+    Frame frame;
+    if (file_bytes < header.header_bytes + std::uint64_t{layout::footer_head_bytes} ||
+        !parse_footer(tail, file_bytes, layout::SegmentSeed(header), header.first, frame))
+        return {};
+    return frame.fixed.footer;
 }
 
 /// At the last frame of the index for which `is_before`; at the first one without any.

@@ -12,6 +12,12 @@ namespace shmbus::spill {
 [[nodiscard]] layout::SegmentHeader checked_header(std::span<const std::byte> file,
                                                    const layout::Uuid& topic, Sequence first);
 
+/// What a sealed segment says of itself, from the last bytes of its file; nothing if they are too few, or
+/// it is not sealed.
+[[nodiscard]] std::optional<layout::FooterSummary>
+footer_in(std::span<const std::byte> tail, std::uint64_t file_bytes,
+          const layout::SegmentHeader& header) noexcept;
+
 class SegmentView {
   public:
     /// @throws as checked_header()
@@ -20,8 +26,9 @@ class SegmentView {
         : file_(file), header_(checked_header(file, topic, first)), extent_(extent) {}
 
     [[nodiscard]] const layout::SegmentHeader& header() const noexcept { return header_; }
-    /// What a sealed segment says of itself. Reads the end of the file alone.
-    [[nodiscard]] std::optional<layout::FooterSummary> footer() const noexcept;
+    [[nodiscard]] std::optional<layout::FooterSummary> footer() const noexcept {
+        return footer_in(file_, file_.size(), header_);
+    }
 
     /// At the first frame.
     [[nodiscard]] FrameCursor begin() const noexcept { return {file_, header_, extent_}; }
