@@ -13,16 +13,21 @@ Remains walk(std::span<const std::byte> bytes, const layout::SegmentHeader& head
     spill::FrameCursor cursor(bytes, header, {.durable_through = durable_through});
     Remains remains;
     remains.lease_through = header.lease_through;
+    remains.max_time = header.max_time_before;
     remains.used = layout::segment_header_bytes;
+    Sequence last_good = header.first - 1; // what is torn at the end was never there
     for (auto found = cursor.next(); found != spill::Found::end; found = cursor.next()) {
         if (found == spill::Found::sync_point)
             remains.lease_through =
                 std::max(remains.lease_through, cursor.sync_point().lease_through);
+        if (found == spill::Found::tombstone || (found == spill::Found::event && cursor.verify())) {
+            last_good = cursor.expected() - 1;
+            remains.max_time = cursor.max_time();
+        }
         if (found != spill::Found::damaged) remains.used = cursor.position();
     }
     remains.durable_through = cursor.durable_through();
-    remains.next = std::max(cursor.expected(), remains.durable_through + 1);
-    remains.max_time = cursor.max_time();
+    remains.next = std::max(last_good, remains.durable_through) + 1;
     const Sequence settled = std::max(remains.durable_through, header.first - 1);
     if (remains.next - 1 > settled) {
         std::uint64_t copied = 0;
