@@ -75,13 +75,18 @@ std::vector<std::byte> read_all(const File& file) {
     return bytes;
 }
 
-Ends read_ends(Directory& directory, const layout::Uuid& topic, Sequence first) {
+Ends read_header(Directory& directory, const layout::Uuid& topic, Sequence first) {
     const auto file = directory.open(layout::segment_name(first), Directory::Access::read);
     std::vector<std::byte> page(layout::segment_header_bytes);
     page.resize(file->read_at(page, 0));
-    Ends ends{spill::checked_header(page, topic, first), {}, file->size()};
+    return {spill::checked_header(page, topic, first), file->size()};
+}
+
+Ends read_ends(Directory& directory, const layout::Uuid& topic, Sequence first) {
+    Ends ends = read_header(directory, topic, first);
     std::vector<std::byte> tail(std::min<std::uint64_t>(tail_read, ends.bytes));
     try {
+        const auto file = directory.open(layout::segment_name(first), Directory::Access::read);
         if (file->read_at(tail, ends.bytes - tail.size()) == tail.size())
             ends.footer = spill::footer_in(tail, ends.bytes, ends.header);
     } catch (const FileError&) {

@@ -23,12 +23,15 @@ struct Inventory {
 /// A file's bytes. What cannot be read of it is zeros, a page at a time: damaged like any other.
 [[nodiscard]] std::vector<std::byte> read_all(const File& file);
 
-/// The header of a segment, and its footer if it has been sealed; without reading what is in between.
+/// What is known of a segment without reading what is in between.
 struct Ends {
     layout::SegmentHeader header;
-    std::optional<layout::FooterSummary> footer;
     std::uint64_t bytes; // of the file
+    std::optional<layout::FooterSummary> footer = {};
 };
+/// Reads the header alone. @throws FileError; Error as spill::checked_header()
+[[nodiscard]] Ends read_header(Directory& directory, const layout::Uuid& topic, Sequence first);
+/// And the footer, if it has been sealed.
 [[nodiscard]] Ends read_ends(Directory& directory, const layout::Uuid& topic, Sequence first);
 
 /// The last segment.

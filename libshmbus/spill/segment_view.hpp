@@ -45,4 +45,18 @@ class SegmentView {
     Extent extent_;
 };
 
+/// Which of `count` segments to seek_time() in: the last one whose header's max_time_before, which is what
+/// the function tells of the i-th, is less. The first one if there is none. Asks of few.
+template <class MaxTimeBefore>
+[[nodiscard]] std::size_t segment_at_time(std::size_t count, MaxTimeBefore max_time_before,
+                                          std::uint64_t time_ns) {
+    std::size_t low = 0; // it is not before this one
+    std::size_t high = count;
+    while (high - low > 1) {
+        const std::size_t middle = low + (high - low) / 2;
+        (max_time_before(middle) < time_ns ? low : high) = middle;
+    }
+    return low;
+}
+
 } // namespace shmbus::spill

@@ -127,6 +127,22 @@ TEST(SegmentView, FindsEveryTime) {
     }
 }
 
+TEST(SegmentAtTime, IsTheLastThatBeginsBefore) {
+    const std::vector<std::uint64_t> before{0, 10, 10, 20, 30};
+    const auto at = [&](std::size_t count, std::uint64_t time) {
+        return segment_at_time(
+            count, [&](std::size_t i) { return before[i]; }, time);
+    };
+    EXPECT_EQ(at(5, 0), 0U);
+    EXPECT_EQ(at(5, 10), 0U);
+    EXPECT_EQ(at(5, 11), 2U);
+    EXPECT_EQ(at(5, 20), 2U);
+    EXPECT_EQ(at(5, 21), 3U);
+    EXPECT_EQ(at(5, 1'000), 4U);
+    EXPECT_EQ(at(1, 1'000), 0U);
+    EXPECT_EQ(at(0, 5), 0U);
+}
+
 TEST(SegmentView, SeeksPastDamage) {
     auto segment = many(300, 16);
     segment.flip(segment.offset(1100));
