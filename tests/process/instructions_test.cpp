@@ -49,10 +49,10 @@ struct Case {
     Figures receive; // with release and acknowledge
 };
 constexpr Case cases[] = {
-    {"inline_shared", false, false, {550, 689, 1}, {482, 482, 0}},
-    {"inline_exclusive", true, false, {576, 716, 1}, {482, 482, 0}},
-    {"loan_shared", false, true, {862, 1001, 1}, {1316, 1316, 1}},
-    {"loan_exclusive", true, true, {888, 1028, 1}, {1316, 1316, 1}},
+    {"inline_shared", false, false, {509, 672, 1}, {386, 386, 0}},
+    {"inline_exclusive", true, false, {540, 704, 1}, {386, 386, 0}},
+    {"loan_shared", false, true, {832, 995, 1}, {530, 530, 1}},
+    {"loan_exclusive", true, true, {860, 1024, 1}, {530, 530, 1}},
 };
 
 void publish(Publisher& publisher, Bytes payload) {

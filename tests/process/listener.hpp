@@ -29,14 +29,16 @@ struct Listening {
 /// All kinds. A set of more than 127 subscriptions has helpers; so has one with a descriptor.
 inline constexpr Listening listenings[] = {
     {.name = "parked"},
-    {.name = "spinning", .spin = std::chrono::microseconds(10)},
+    {.name = "spinning",
+     .spin = std::chrono::microseconds(5),
+     .to_sleep = std::chrono::microseconds(15)},
     {.name = "lossy", .lossy = true},
     {.name = "batches", .by = Listening::By::batches},
     {.name = "few", .by = Listening::By::wait_set, .topics = 3},
     {.name = "many",
      .by = Listening::By::wait_set,
      .topics = 130,
-     .to_sleep = std::chrono::microseconds(30)},
+     .to_sleep = std::chrono::microseconds(150)},
     {.name = "descriptor", .by = Listening::By::descriptor, .topics = 3},
 };
 
