@@ -63,6 +63,16 @@ const char* name_of(GapReason reason) noexcept {
     return "unknown";
 }
 
+const char* name_of(Durability durability) noexcept {
+    switch (durability) {
+    case Durability::durable: return "durable";
+    case Durability::timed_out: return "timed_out";
+    case Durability::not_durable: return "not_durable";
+    case Durability::interrupted: return "interrupted";
+    }
+    return "unknown";
+}
+
 const char* name_of(PublishOutcome outcome) noexcept {
     switch (outcome) {
     case PublishOutcome::published: return "published";

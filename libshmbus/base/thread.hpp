@@ -23,6 +23,8 @@ class BlockedSignals {
 };
 
 /// How the calling thread shows in ps, top and debuggers.
-inline void name_this_thread() noexcept { ::pthread_setname_np(::pthread_self(), "shmbus"); }
+inline void name_this_thread(const char* name = "shmbus") noexcept {
+    ::pthread_setname_np(::pthread_self(), name);
+}
 
 } // namespace shmbus::base

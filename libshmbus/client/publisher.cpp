@@ -51,6 +51,10 @@ BatchResult Publisher::publish(std::span<const Outgoing> events, Deadline deadli
     return sender_->publish(events, deadline);
 }
 
+Durability Publisher::wait_durable(Sequence sequence, Deadline deadline) noexcept {
+    return sender_->wait_durable(sequence, deadline);
+}
+
 Deadline Publisher::default_deadline() const noexcept { return sender_->default_deadline(); }
 
 Loan Publisher::loan(std::size_t size, const Attributes& attributes) noexcept {

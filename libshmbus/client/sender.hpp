@@ -19,6 +19,9 @@ class Sender {
     Loan loan(std::size_t size, const Attributes& attributes, Deadline deadline) noexcept;
     PublishResult publish(Loan& loan, std::size_t size, Deadline deadline) noexcept;
     void give_back(Loan& loan) noexcept;
+    Durability wait_durable(Sequence s, Deadline deadline) noexcept {
+        return writer_->wait_durable(s, deadline);
+    }
     void interrupt() noexcept { writer_->interrupt(); }
 
     [[nodiscard]] const std::string& topic() const noexcept { return attachment_.lease().topic; }

@@ -74,6 +74,7 @@ std::string problem_with(const RingParameters& p) {
     if (p.max_readers < 64 || p.max_readers > max_max_readers || p.max_readers % 64 != 0)
         return "a topic has from 64 to 1024 subscriber entries, in steps of 64";
     if (p.full_policy > 2) return "unknown full-policy";
+    if (p.gate > 2) return "unknown gate";
     return {};
 }
 

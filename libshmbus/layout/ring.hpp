@@ -45,7 +45,8 @@ struct RingParameters {
     std::uint32_t evict_after_ms;  // a gate that stands still this long is ignored
     std::uint32_t hold_timeout_ms; // a chunk held this long may be taken
     std::uint8_t full_policy;      // shmbus::FullPolicy
-    std::array<std::uint8_t, 3> reserved;
+    std::uint8_t gate;             // GateKind
+    std::array<std::uint8_t, 2> reserved;
     bool operator==(const RingParameters&) const = default;
 };
 static_assert(sizeof(RingParameters) == 48 && std::is_trivially_copyable_v<RingParameters>);
@@ -62,6 +63,13 @@ inline constexpr std::uint32_t max_chunks = 1U << 21U;
 inline constexpr std::uint16_t max_max_publishers = 4'095; // what a stamp's owner can name
 inline constexpr std::uint16_t max_max_readers = 1'024;
 
+/// What must have an event before its slot may be overwritten.
+enum class GateKind : std::uint8_t {
+    readers = 0, // the subscribers that publishers wait for
+    written = 1, // a file, as far as RingHeader::written says
+    durable = 2, // the disk, as far as RingHeader::durable says
+};
+
 /// Whether a ring takes events.
 enum class RingState : std::uint32_t {
     open = 0,
@@ -75,7 +83,7 @@ enum class RingState : std::uint32_t {
 ///      0  magic                8  major|minor|page of header   16  total bytes   24  topic uuid
 ///     40  RingParameters      88  reserved
 ///     256 tail          384 wake, rung     512 space_armed     640 state, publisher_limit
-///     768 hands[]
+///     768 hands[]           896 written, durable
 struct RingHeader {
     std::uint64_t magic;
     std::uint16_t major;
@@ -99,13 +107,18 @@ struct RingHeader {
 
     // Each a chunk class's clock hand; a hint, any value is safe.
     alignas(128) std::array<Word32, 8> hands;
-    std::array<std::uint8_t, 224> reserved2;
+    std::array<std::uint8_t, 96> reserved2;
+
+    // Topics on disk; written by the daemon. Everything up to here is in a file, and on disk.
+    alignas(128) Word64 written;
+    Word64 durable;
+    std::array<std::uint8_t, 112> reserved3;
 };
 static_assert(offsetof(RingHeader, major) == 8 && offsetof(RingHeader, total_bytes) == 16);
 static_assert(offsetof(RingHeader, topic) == 24 && offsetof(RingHeader, parameters) == 40);
 static_assert(offsetof(RingHeader, tail) == 256 && offsetof(RingHeader, wake) == 384);
 static_assert(offsetof(RingHeader, space_armed) == 512 && offsetof(RingHeader, state) == 640);
-static_assert(offsetof(RingHeader, hands) == 768);
+static_assert(offsetof(RingHeader, hands) == 768 && offsetof(RingHeader, written) == 896);
 static_assert(sizeof(RingHeader) == 1024);
 
 /// What publishers know of one subscriber entry; see ring/gate.hpp.

@@ -34,7 +34,26 @@ Sequence Gate::slowest(Sequence ceiling) const noexcept {
     return ceiling;
 }
 
+bool Gate::is_storage() const noexcept {
+    return topic_.ring.parameters().gate != static_cast<std::uint8_t>(layout::GateKind::readers);
+}
+
+/// What the storage has, not beyond what there is.
+Sequence Gate::stored() const noexcept {
+    const auto& header = topic_.ring.header();
+    const Sequence newest = header.tail.load_acquire() - 1;
+    // Sequentially consistent: the second look of a publisher that arms the space bell; pairs with
+    // set_stored().
+    const bool durable =
+        topic_.ring.parameters().gate == static_cast<std::uint8_t>(layout::GateKind::durable);
+    return std::min(newest, (durable ? header.durable : header.written).load_seq_cst());
+}
+
 Sequence Gate::refresh() noexcept {
+    if (is_storage()) {
+        cached_ = std::max(cached_, stored());
+        return cached_;
+    }
     // The tail is read before the table: an empty table means "up to what was there", not "all".
     const Sequence newest = topic_.ring.header().tail.load_acquire() - 1;
     Sequence gate = slowest(newest);
@@ -78,7 +97,21 @@ void Gate::restart_clock(const Standing& reader) const noexcept {
     if (layout::same_lease(seen, anew)) (void)reader.watch.seen.cas_release(seen, anew);
 }
 
+/// The storage may wait for a publisher that was stopped inside its claim.
+bool Gate::revoke_if_storage_waits() noexcept {
+    const std::uint64_t now = base::monotonic_ns();
+    const Sequence written = topic_.ring.header().written.load_acquire();
+    if (written != stood_at_ || stood_since_ns_ == 0) {
+        stood_at_ = written;
+        stood_since_ns_ = now;
+        return false;
+    }
+    const std::uint64_t limit = std::uint64_t{topic_.ring.parameters().evict_after_ms} * 1'000'000U;
+    return now - stood_since_ns_ >= limit && revoke_claim(written + 1);
+}
+
 bool Gate::evict_if_stalled(Sequence s) noexcept {
+    if (is_storage()) return revoke_if_storage_waits();
     const std::uint64_t now = base::monotonic_ns();
     const auto for_each_stalled = [&](auto visit) {
         for_each_gate([&](const Standing& reader) {

@@ -1,9 +1,12 @@
 // The gate of a block or reject topic: how far publishers may overwrite.
 //
-// Sequence s may take its slot when s - capacity is behind the gate: the smallest cursor of the
-// attached subscribers that publishers wait for, or the newest event when there are none. A
-// publisher computes the gate itself, caches it in private memory and looks again only when it
-// meets it.
+// Sequence s may take its slot when s - capacity is behind the gate. A publisher computes the gate
+// itself, caches it in private memory and looks again only when it meets it.
+//
+// The gate of a topic on disk is the disk alone, as far as the daemon says that everything is written,
+// or durable: no subscriber, slow, stopped or dead, ever slows a publisher. What follows is about topics
+// in memory, where the gate is the smallest cursor of the attached subscribers that publishers wait for,
+// or the newest event when there are none.
 //
 // A subscriber that joins in the past must not start behind somebody's cached gate. The rule has two
 // sides (model: gate; litmus: G1):
@@ -51,6 +54,9 @@ class Gate {
         Sequence cursor;
     };
     Sequence refresh() noexcept;
+    [[nodiscard]] bool is_storage() const noexcept;
+    [[nodiscard]] Sequence stored() const noexcept;
+    bool revoke_if_storage_waits() noexcept;
     template <class Visit> void for_each_gate(Visit visit) const noexcept;
     [[nodiscard]] Sequence slowest(Sequence ceiling) const noexcept;
     [[nodiscard]] Sequence progress_of(const Standing& reader) const noexcept;
@@ -61,6 +67,8 @@ class Gate {
     Topic topic_;
     layout::PublisherEntry& entry_;
     Sequence cached_;
+    Sequence stood_at_ = 0; // how far the storage was when this publisher last was in need
+    std::uint64_t stood_since_ns_ = 0;
 };
 
 } // namespace shmbus::ring

@@ -18,8 +18,10 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t to) noexcept {
 Reader::Reader(const Topic& topic, std::uint32_t index, std::uint64_t token, bool lossy,
                Filter filter) noexcept
     : topic_(topic), index_(index), token_(token),
-      gates_(!lossy && topic.ring.parameters().full_policy !=
-                           static_cast<std::uint8_t>(FullPolicy::drop_oldest)),
+      gates_(!lossy &&
+             topic.ring.parameters().gate == static_cast<std::uint8_t>(layout::GateKind::readers) &&
+             topic.ring.parameters().full_policy !=
+                 static_cast<std::uint8_t>(FullPolicy::drop_oldest)),
       filter_(std::move(filter)) {}
 
 // ---- joining -----------------------------------------------------------------------------------
@@ -256,6 +258,7 @@ Reader::Copy Reader::hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) n
         offset + place.header.length > topic_.ring.chunk(chunk).size())
         return unchanged(slot, stamp) ? Copy::corrupt : Copy::changed;
 
+    ++holds_;
     // The cell before the bit, and on the way back after it: a bit that is seen is accounted for.
     topic_.readers.cells(index_)[place.cell].store_release(
         layout::hold_word(chunk, base::coarse_ms()));
@@ -282,7 +285,8 @@ void Reader::drop_hold(Place& place) noexcept {
     auto* cells = topic_.readers.cells(index_);
     // A chunk that was revoked may have come back to this reader with another event.
     bool held_again = false;
-    for (std::uint32_t i = 0; i < layout::hold_cells; ++i)
+    --holds_;
+    for (std::uint32_t i = 0; holds_ != 0 && i < layout::hold_cells; ++i)
         held_again |= i != place.cell && cells[i].load_relaxed() >> 32U == std::uint64_t{chunk} + 1;
     // Sequentially consistent: before the look at space_armed in Bell::somebody_sleeps().
     if (!held_again)

@@ -120,6 +120,7 @@ class Reader {
     Sequence acknowledged_ = 0; // by the user
     Sequence cursor_ = 0;       // as publishers see it
     std::uint64_t overrun_margin_ = 0;
+    std::uint32_t holds_ = 0; // chunks held
     Gap gap_;
     base::Word32 interrupt_{0};
 };

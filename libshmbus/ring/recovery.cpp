@@ -124,6 +124,15 @@ void set_state(const Topic& topic, layout::RingState state) noexcept {
     ring_bells(topic);
 }
 
+void set_stored(const Topic& topic, layout::Sequence written, layout::Sequence durable) noexcept {
+    auto& header = topic.ring.header();
+    // Sequentially consistent: before the look at `armed`. Pairs with Gate::stored, and with the look
+    // of Writer::wait_durable; the release in it tells subscribers that the file has the bytes.
+    header.written.exchange_seq_cst(written);
+    header.durable.exchange_seq_cst(durable);
+    topic.space_bell().ring_if_needed();
+}
+
 void ring_bells(const Topic& topic) noexcept {
     topic.event_bell().ring();
     topic.space_bell().ring();

@@ -52,6 +52,8 @@ void format_ring(std::span<std::byte> memory, const layout::RingParameters& para
     header.topic = topic;
     header.parameters = parameters;
     header.tail.store_relaxed(parameters.first_sequence);
+    header.written.store_relaxed(parameters.first_sequence - 1);
+    header.durable.store_relaxed(parameters.first_sequence - 1);
     header.wake.store_relaxed(1);
     header.rung.store_relaxed(1);
     // Handed out by a system call later, which orders it before anybody's first look.

@@ -35,6 +35,24 @@ PublishOutcome Writer::take_chunk(std::uint64_t bytes, Deadline deadline,
     return outcome == PublishOutcome::timed_out ? PublishOutcome::pool_full : outcome;
 }
 
+Durability Writer::wait_durable(Sequence s, Deadline deadline) noexcept {
+    if (topic_.ring.parameters().gate != static_cast<std::uint8_t>(layout::GateKind::durable))
+        return Durability::not_durable;
+    const auto is_durable = [&] { return topic_.ring.header().durable.load_seq_cst() >= s; };
+    // A ring that was closed is still written to disk; without a daemon nothing ever is.
+    for (auto bell = topic_.space_bell(); !is_durable();) {
+        if (deadline.passed()) return Durability::timed_out;
+        const std::uint64_t armed_at = bell.arm();
+        if (is_durable()) break;
+        const auto until = std::min(deadline.when(), Deadline::Clock::now() + look_up);
+        if (bell.sleep(armed_at, interrupt_, until) == base::Woken::interrupted) {
+            interrupt_.store_relaxed(0);
+            return Durability::interrupted;
+        }
+    }
+    return Durability::durable;
+}
+
 void Writer::interrupt() noexcept {
     interrupt_.store_release(1); // pairs with futex_wait()
     base::futex_wake_private(interrupt_);

@@ -58,6 +58,9 @@ class Writer {
                               std::uint32_t& chunk) noexcept;
     void give_back(std::uint32_t chunk) noexcept { pool_.give_back(chunk); }
 
+    /// Waits until `s` survives a power loss.
+    Durability wait_durable(Sequence s, Deadline deadline) noexcept;
+
     /// Makes a wait for room end with `interrupted`, now or the next time. Async-signal-safe.
     void interrupt() noexcept;
 

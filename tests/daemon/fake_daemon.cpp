@@ -100,6 +100,7 @@ class FakeSession final : public protocol::Session::Server {
                                           .evict_after_ms = 1,
                                           .hold_timeout_ms = 1,
                                           .full_policy = 0,
+                                          .gate = 0,
                                           .reserved = {}};
         if (fault_ == Fault::bad_parameters) parameters.capacity = 63;
         results.setEntry(fault_ == Fault::entry_beyond_table ? 64 : 0);

@@ -173,6 +173,7 @@ std::vector<Lie> lies_in_the_answer() {
         {"readers-other", {damaged}, [](Offer& o) { o.parameters.max_readers = 128; }},
         {"publishers-zero", {damaged}, [](Offer& o) { o.parameters.max_publishers = 0; }},
         {"policy-unknown", {damaged}, [](Offer& o) { o.parameters.full_policy = 200; }},
+        {"gate-unknown", {damaged}, [](Offer& o) { o.parameters.gate = 200; }},
         {"entry-beyond",
          {damaged},
          [](Offer& o) {

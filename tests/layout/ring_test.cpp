@@ -135,6 +135,7 @@ TEST(Parameters, OutsideTheirLimitsAreRefused) {
         with([](auto& p) { p.max_readers = 65; }),
         with([](auto& p) { p.max_readers = 1088; }),
         with([](auto& p) { p.full_policy = 3; }),
+        with([](auto& p) { p.gate = 3; }),
     };
     for (std::size_t i = 0; i < refused.size(); ++i) EXPECT_NE(problem_with(refused[i]), "") << i;
 }

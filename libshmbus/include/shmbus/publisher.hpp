@@ -126,7 +126,10 @@ class SHMBUS_API Publisher {
     PublishResult publish(Fill&& fill, const Attributes& attributes, std::size_t room,
                           Deadline deadline);
 
-    /// Makes a publish() or loan() that waits for room return `interrupted`; if none waits, the next
+    /// Waits until the event of this sequence, and so all before it, survive a power loss.
+    Durability wait_durable(Sequence sequence, Deadline deadline) noexcept;
+
+    /// Makes a publish(), loan() or wait_durable() that waits return `interrupted`; if none waits, the next
     /// one that would.
     void interrupt() noexcept;
 

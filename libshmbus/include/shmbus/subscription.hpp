@@ -27,7 +27,8 @@ struct SubscribeOptions {
     /// Whether typed events may be read where they lie, although whoever may publish to the topic
     /// could change them meanwhile. Nothing: if nobody but root and this process's user may publish.
     std::optional<bool> trust_publishers = {};
-    /// How long to look for an event before sleeping. Nothing is gained by spinning on one core.
+    /// How long to look for an event before sleeping: zero sleeps at once, max() never does. Nothing is
+    /// gained by spinning on one core, so there it is taken for zero.
     std::chrono::nanoseconds spin = std::chrono::microseconds(20);
 };
 

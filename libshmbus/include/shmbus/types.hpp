@@ -141,6 +141,16 @@ enum class PublishOutcome : std::uint8_t {
 
 [[nodiscard]] SHMBUS_API const char* name_of(PublishOutcome outcome) noexcept;
 
+/// Whether an event survives a power loss.
+enum class Durability : std::uint8_t {
+    durable = 0,     ///< it does
+    timed_out = 1,   ///< not within the deadline; it may yet
+    not_durable = 2, ///< it never will: the topic is in memory, or its sync is `none`
+    interrupted = 3, ///< as PublishOutcome::interrupted
+};
+
+[[nodiscard]] SHMBUS_API const char* name_of(Durability durability) noexcept;
+
 /// Why a sequence carries no event.
 enum class GapReason : std::uint8_t {
     aborted = 1, ///< its publisher died or was stopped while publishing; the same for everybody
