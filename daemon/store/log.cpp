@@ -51,7 +51,9 @@ void Log::recover() {
     next_ = remains.next;
     written_ = next_ - 1;
     durable_ = remains.durable_through;
-    state_.lease_through = std::max(state_.lease_through, remains.lease_through);
+    // Every promise is in the state file, twice, before it counts; what segments say is for the case
+    // that the file is gone.
+    if (!state_file_.record()) state_.lease_through = remains.lease_through;
     max_time_ = kept_max_time_ = remains.max_time;
     used_ = remains.used;
     tail_ = remains.tail;
@@ -175,6 +177,10 @@ void Log::start_over() {
 Outcome Log::lease(Sequence through) {
     if (through <= state_.lease_through) return Outcome::done;
     return aside([&] { save({through, durable_, state_.expired_through}); });
+}
+
+Outcome Log::withdraw_lease() {
+    return aside([&] { save({durable_, durable_, state_.expired_through}); });
 }
 
 void Log::save(const State& state) {

@@ -67,6 +67,8 @@ class Log {
     /// Promises that no sequence above `through` is handed out before this is called again. Failing
     /// here is not the log's failure; the old promise stands.
     Outcome lease(Sequence through);
+    /// Nothing above durable() was handed out, and nothing will be before the next lease().
+    Outcome withdraw_lease();
     /// Syncs and seals: opened again, there is nothing to recover.
     Outcome close();
 

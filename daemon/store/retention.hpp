@@ -33,6 +33,7 @@ struct SegmentFacts {
     Sequence last;
     std::uint64_t bytes;
     std::uint64_t max_time; // no event in it, or before it, is later
+    bool operator==(const SegmentFacts&) const = default;
 };
 
 /// How many of the oldest segments may go. @param segments in order, the last one included

@@ -23,9 +23,11 @@ inline store::LogOptions small_segments(bool durable = true) {
 
 /// The event of each sequence is always the same: mostly small, some of a few KiB, a few larger than a
 /// segment.
-inline std::string payload_of(Sequence s) {
+inline const std::string& payload_of(Sequence s) {
+    static std::map<Sequence, std::string> made; // much of the tests' time otherwise
+    std::string& text = made[s];
     const std::size_t size = s % 97 == 50 ? 80'000 : s % 13 == 5 ? 3'000 + s % 7 : s * 37 % 200;
-    std::string text = std::to_string(s) + ':';
+    if (text.empty()) text = std::to_string(s) + ':';
     while (text.size() < size) text += static_cast<char>('a' + (text.size() * 7 + s) % 26);
     return text;
 }
@@ -37,7 +39,7 @@ inline bool is_aborted(Sequence s) { return s % 11 == 7; }
 inline Outcome append_next(Log& log) {
     const Sequence s = log.next();
     if (is_aborted(s)) return log.append(s, GapReason::aborted);
-    const std::string payload = payload_of(s);
+    const std::string& payload = payload_of(s);
     const std::string extension = extension_of(s);
     layout::EventFrame event;
     event.sequence = s;
