@@ -24,6 +24,7 @@ MAY_INCLUDE = {
     "daemon/system": DAEMON,
     "daemon/registry": DAEMON,
     "daemon/store": SPILL | {"daemon/system"},
+    "daemon/spiller": DAEMON | {"daemon/store"},
     "daemon/supervisor": DAEMON | {"daemon/registry"},
     "daemon/control": DAEMON | {"daemon/registry", "daemon/store", "daemon/supervisor"},
     "daemon": DAEMON

@@ -1,0 +1,191 @@
+// Events on their way to the disk, with real threads, a ring in plain memory and a disk that can fail.
+#include "daemon/spiller/spiller.hpp"
+
+#include "store/simulated_files.hpp"
+#include "support/subscriber.hpp"
+
+#include <cerrno>
+
+namespace shmbus::test {
+namespace {
+
+using namespace std::chrono_literals;
+using spiller::DiskTopic;
+using spiller::Spiller;
+using spiller::SyncPolicy;
+
+constexpr auto patience = 30s;
+constexpr std::uint32_t spillers_entry = 63;
+
+layout::RingParameters on_disk(Sequence first) {
+    auto p = parameters();
+    p.capacity = 64;
+    p.first_sequence = first;
+    p.gate = static_cast<std::uint8_t>(layout::GateKind::durable);
+    return p;
+}
+
+/// A disk, and the daemons that come and go on it.
+class SpillerTest : public testing::Test {
+  protected:
+    SimulatedDisk disk;
+
+    struct Running {
+        explicit Running(SimulatedDisk& disk, SyncPolicy policy = {})
+            : log(spiller::open_log(disk.open(), a_topic, {})), ring(on_disk(log.log->next())),
+              topic(std::make_shared<DiskTopic>("t", ring.topic, spillers_entry, std::move(log),
+                                                policy)),
+              pub(ring, 0) {
+            spiller.add(topic);
+        }
+        /// In order, as a daemon does it.
+        bool stop() {
+            ring::set_state(ring.topic, layout::RingState::closed);
+            return spiller.finish(topic, patience);
+        }
+        spiller::OpenLog log;
+        TestRing ring;
+        std::shared_ptr<DiskTopic> topic;
+        Spiller spiller;
+        Pub pub;
+    };
+
+    /// Everything on the disk, as "1 text" or "2-5 reason".
+    Strings contents() { return contents(disk); }
+    static Strings contents(SimulatedDisk& disk) {
+        Strings all;
+        const auto directory = disk.open();
+        const store::Log log(*directory, a_topic, {});
+        const auto& segments = log.segments();
+        for (std::size_t i = 0; i < segments.size(); ++i) {
+            const Sequence end = i + 1 < segments.size() ? segments[i + 1] : log.next();
+            const auto file =
+                directory->open(layout::segment_name(segments[i]), store::Directory::Access::read);
+            const auto bytes = store::read_all(*file);
+            const spill::SegmentView view(bytes, a_topic, segments[i], {.end = end});
+            auto cursor = view.begin();
+            for (auto found = cursor.next(); found != spill::Found::end; found = cursor.next()) {
+                if (found == spill::Found::event && cursor.verify())
+                    all.push_back(std::to_string(cursor.sequence()) + ' ' +
+                                  std::string(as_text(cursor.payload())));
+                if (found == spill::Found::tombstone || found == spill::Found::damaged)
+                    all.push_back(std::to_string(cursor.gap().first) + '-' +
+                                  std::to_string(cursor.gap().last) + ' ' +
+                                  Sub::name(cursor.gap().reason));
+            }
+        }
+        return all;
+    }
+};
+
+TEST_F(SpillerTest, BringsEverythingToTheDiskInOrder) {
+    {
+        Running running(disk);
+        for (int i = 1; i <= 1'000; ++i)
+            ASSERT_EQ(running.pub.publish(std::to_string(i), patience), published(Sequence(i)));
+        ASSERT_EQ(running.pub.writer.wait_durable(1'000, patience), Durability::durable);
+        EXPECT_TRUE(running.stop());
+    }
+    const auto all = contents();
+    ASSERT_EQ(all.size(), 1'000U);
+    for (int i = 1; i <= 1'000; ++i)
+        EXPECT_EQ(all[std::size_t(i) - 1], std::to_string(i) + ' ' + std::to_string(i));
+}
+
+TEST_F(SpillerTest, TakesLargeEventsOutOfTheirChunks) {
+    const std::string large(4'000, 'x');
+    {
+        Running running(disk);
+        for (int i = 0; i < 20; ++i) {
+            const auto chunk = [&] {
+                std::uint32_t taken = layout::no_chunk;
+                (void)running.pub.writer.take_chunk(layout::max_extension_bytes + large.size(),
+                                                    patience, taken);
+                running.pub.writer.give_back(taken);
+                return running.pub.fill_chunk({large});
+            }();
+            ASSERT_NE(chunk, layout::no_chunk);
+            ASSERT_EQ(running.pub.publish_filled(chunk, {large}, patience).outcome,
+                      PublishOutcome::published);
+            ASSERT_EQ(running.pub.writer.wait_durable(Sequence(i) + 1, patience),
+                      Durability::durable);
+        }
+        EXPECT_TRUE(running.stop());
+    }
+    EXPECT_EQ(contents(), [&] {
+        Strings all;
+        for (int i = 1; i <= 20; ++i) all.push_back(std::to_string(i) + ' ' + large);
+        return all;
+    }());
+}
+
+TEST_F(SpillerTest, GoesOnBehindWhatItWroteBefore) {
+    for (int run = 0; run < 3; ++run) {
+        Running running(disk);
+        ASSERT_EQ(running.pub.publish("run " + std::to_string(run), patience),
+                  published(Sequence(run) + 1));
+        EXPECT_TRUE(running.stop());
+    }
+    EXPECT_EQ(contents(), (Strings{"1 run 0", "2 run 1", "3 run 2"}));
+}
+
+TEST_F(SpillerTest, UsesNoSequenceAgainThatWasHandedOut) {
+    Sequence last = 0;
+    {
+        Running running(disk);
+        running.pub.publish_many(10);
+        ASSERT_EQ(running.pub.writer.wait_durable(10, patience), Durability::durable);
+        last = running.pub.publish("maybe on disk").sequence;
+        // Killed: the ring goes, too.
+    }
+    const Running again(disk);
+    EXPECT_GT(again.ring.tail(), last);
+    const auto all = contents();
+    EXPECT_EQ(all.back().substr(all.back().find('-') + 1),
+              std::to_string(again.ring.tail() - 1) + " lost");
+}
+
+TEST_F(SpillerTest, WaitsForSpaceAndGoesOnByItself) {
+    Running running(disk);
+    ASSERT_EQ(running.pub.publish("before", patience), published(1));
+    ASSERT_EQ(running.pub.writer.wait_durable(1, patience), Durability::durable);
+    disk.fail_at(0, ENOSPC, true);
+    Sequence last = 1;
+    for (auto result = published(1); result.outcome == PublishOutcome::published;) {
+        result = running.pub.publish(std::string(60, 'y'), 300ms);
+        if (result.outcome == PublishOutcome::published) last = result.sequence;
+    }
+    EXPECT_TRUE(running.topic->is_degraded());
+    disk.fail_no_more();
+    EXPECT_EQ(running.pub.publish("after", patience), published(last + 1));
+    EXPECT_EQ(running.pub.writer.wait_durable(last + 1, patience), Durability::durable);
+    EXPECT_FALSE(running.topic->is_degraded());
+    EXPECT_TRUE(running.stop());
+    const auto all = contents();
+    ASSERT_EQ(all.size(), last + 1);
+    EXPECT_EQ(all.front(), "1 before");
+    EXPECT_EQ(all.back(), std::to_string(last + 1) + " after");
+}
+
+TEST_F(SpillerTest, LosesNothingWhateverOperationFailsOnce) {
+    std::size_t failures = 0;
+    for (std::size_t operation = 0; operation < 25; ++operation) {
+        SimulatedDisk fresh;
+        Running running(fresh);
+        fresh.fail_at(operation, EIO);
+        for (Sequence s = 1; s <= 200; ++s)
+            ASSERT_EQ(running.pub.publish(std::to_string(s), patience), published(s));
+        ASSERT_EQ(running.pub.writer.wait_durable(200, patience), Durability::durable);
+        EXPECT_TRUE(running.stop());
+        failures += fresh.has_failed() ? 1U : 0U;
+        fresh.fail_no_more();
+        const auto all = contents(fresh);
+        ASSERT_EQ(all.size(), 200U) << "operation " << operation;
+        for (std::size_t i = 1; i <= 200; ++i)
+            ASSERT_EQ(all[i - 1], std::to_string(i) + ' ' + std::to_string(i));
+    }
+    EXPECT_GT(failures, 15U) << "else this shows nothing";
+}
+
+} // namespace
+} // namespace shmbus::test
