@@ -333,8 +333,8 @@ TEST(Wakeup, ThePublisherDiedBetweenCommitAndWakeUp) {
     EXPECT_EQ(sleeper.hear(), "ready");
     Percentiles delays;
     for (std::uint64_t i = 1; i <= 100; ++i) {
+        wait_until_parked(sleeper.pid()); // first: awake, it would need nobody to wake it
         auto silent = Child::worker("silent", {daemon.socket()});
-        wait_until_parked(sleeper.pid());
         ASSERT_EQ(silent.hear(), "committed");
         ASSERT_TRUE(is_parked(sleeper.pid())) << "something else woke it";
         const std::uint64_t killed = base::monotonic_ns();
