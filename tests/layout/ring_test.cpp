@@ -126,7 +126,7 @@ TEST(Parameters, OutsideTheirLimitsAreRefused) {
         with([](auto& p) { p.pool_bytes = max_pool_bytes + 1; }),
         with([](auto& p) { p.pool_bytes = 8192; }),
         with([](auto& p) { p.pool_bytes = 0; }),
-        with([](auto& p) { p.max_event = 1, p.pool_bytes = max_pool_bytes; }), // 12 million chunks
+        with([](auto& p) { p.max_event = 1, p.pool_bytes = max_pool_bytes; }), // 8 million chunks
         with([](auto& p) { p.first_sequence = 0; }),
         with([](auto& p) { p.first_sequence = 1ULL << 63U; }),
         with([](auto& p) { p.max_publishers = 0; }),
