@@ -76,6 +76,9 @@ PathLock::PathLock(const std::string& path) : file_(path + ".lock") {
     constexpr int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     for (;;) {
         base::Fd fd(::open(file_.c_str(), flags, 0600));
+        if (!fd && (errno == ENOENT || errno == ENOTDIR))
+            throw Error(Errc::bad_argument, "there is no directory for the socket " + path +
+                                                "; make it, or choose another --socket");
         if (!fd) base::throw_system("opening " + file_);
         struct stat ours {};
         if (::fstat(fd.get(), &ours) != 0) base::throw_system("fstat of " + file_);
