@@ -34,9 +34,9 @@ class LoanMessage final : public capnp::MessageBuilder {
         : loan_(reinterpret_cast<capnp::word*>(loan.data()), loan.size() / sizeof(capnp::word)) {}
 
     kj::ArrayPtr<capnp::word> allocateSegment(unsigned minimum) override {
-        auto segment =
-            in_loan_ || loan_.size() <= minimum ? on_heap(minimum) : loan_.slice(1, loan_.size());
-        in_loan_ |= heap_.empty();
+        const bool fits = !in_loan_ && heap_.empty() && loan_.size() > minimum;
+        auto segment = fits ? loan_.slice(1, loan_.size()) : on_heap(minimum);
+        in_loan_ |= fits;
         std::memset(segment.begin(), 0, segment.size() * sizeof(capnp::word));
         return segment;
     }
@@ -77,8 +77,8 @@ PublishResult Publisher::publish(Fill&& fill, const Attributes& attributes, std:
     detail::LoanMessage message(place.payload());
     std::forward<Fill>(fill)(message.template initRoot<T>());
     if (const auto bytes = message.finish_in_loan()) return publish(place, *bytes, deadline);
-    place = {};
     const auto whole = capnp::messageToFlatArray(message);
+    place = {}; // not before: what is in it has just been copied
     return publish(std::as_bytes(std::span(whole.begin(), whole.size())), attributes, deadline);
 }
 
