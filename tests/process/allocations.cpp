@@ -1,5 +1,7 @@
 #include "process/allocations.hpp"
 
+#include "support/sanitizers.hpp"
+
 #include <atomic>
 #include <cstddef>
 
@@ -9,7 +11,10 @@ std::atomic<std::uint64_t> count{0};
 
 std::uint64_t shmbus::test::allocations() noexcept { return count; }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef SHMBUS_SANITIZED
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wreserved-identifier" // those of glibc
+#endif
 // glibc lets a program define these four; its own are still there under other names. What they
 // return may go to glibc's free(), which is left alone.
 extern "C" {

@@ -5,14 +5,8 @@
 
 namespace shmbus::test {
 
-/// Sanitizers bring their own malloc().
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool counts_allocations = false;
-#else
-inline constexpr bool counts_allocations = true;
-#endif
-
-/// Calls of malloc, calloc, realloc and aligned_alloc so far, and with them of operator new.
+/// Calls of malloc, calloc, realloc and aligned_alloc so far, and with them of operator new. None
+/// where `instrumented`.
 [[nodiscard]] std::uint64_t allocations() noexcept;
 
 } // namespace shmbus::test

@@ -151,30 +151,50 @@ class Player {
     std::uint64_t longest_ = 0;
 };
 
-/// play SOCKET LISTENING EXCLUSIVE SERVES SEED COUNT: until that many events went to and fro.
+/// play SOCKET LISTENING EXCLUSIVE SERVES SEED COUNT: rounds in which that many events go to and
+/// fro, as long as it is told to go on.
 SHMBUS_WORKER(play) {
     Bus bus({.socket = args.text(0)});
     const bool serves = args.number(3) != 0;
     Player player(bus, listenings[args.number(1)], args.number(2) != 0, serves, args.number(4));
     take_core(serves ? 0 : 1);
     say("ready");
-    hear();
-    const std::uint64_t slept = sleeps();
-    std::uint64_t got = 0;
     bool mine = serves;
-    for (std::uint64_t played = 0; played < args.number(5); mine = !mine) {
-        const std::uint64_t length = player.next_volley();
-        played += length;
-        if (mine) {
-            player.send(length);
-        } else {
-            player.get(length);
-            got += length;
+    while (hear() == "go") {
+        const std::uint64_t slept = sleeps();
+        std::uint64_t got = 0;
+        for (std::uint64_t played = 0; played < args.number(5); mine = !mine) {
+            const std::uint64_t length = player.next_volley();
+            played += length;
+            if (mine) {
+                player.send(length);
+            } else {
+                player.get(length);
+                got += length;
+            }
         }
+        say("got " + std::to_string(got) + ' ' + std::to_string(sleeps() - slept) + ' ' +
+            std::to_string(player.longest()));
     }
-    say("got " + std::to_string(got) + ' ' + std::to_string(sleeps() - slept) + ' ' +
-        std::to_string(player.longest()));
     return 0;
+}
+
+/// One of the two processes, and what it has done so far.
+struct PlayerProcess {
+    Child child;
+    std::uint64_t got = 0;
+    std::uint64_t slept = 0;
+    std::uint64_t longest = 0;
+};
+
+void play_round(std::vector<PlayerProcess>& players) {
+    for (auto& player : players) player.child.say("go");
+    for (auto& player : players) {
+        const auto round = player.child.hear_numbers("got", std::chrono::minutes(10));
+        player.got += round.at(0);
+        player.slept += round.at(1);
+        player.longest = round.at(2);
+    }
 }
 
 /// Which of `listenings`, and whether publishers are exclusive.
@@ -201,21 +221,27 @@ TEST_P(Volleys, ReachWhoSleeps) {
         for (std::size_t i = 0; i < how.topics; ++i)
             bus.create_topic(prefix + std::to_string(i),
                              {.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0});
-    std::vector<Child> players;
+    std::vector<PlayerProcess> players;
     for (const bool serves : {true, false})
         players.push_back(
-            Child::worker("play", {daemon.socket(), std::to_string(listening),
-                                   std::to_string(int{exclusive}), std::to_string(int{serves}),
-                                   std::to_string(seed() + listening), std::to_string(count)}));
-    for (auto& player : players) EXPECT_EQ(player.hear(), "ready");
+            {Child::worker("play", {daemon.socket(), std::to_string(listening),
+                                    std::to_string(int{exclusive}), std::to_string(int{serves}),
+                                    std::to_string(seed() + listening), std::to_string(count)})});
+    for (auto& player : players) EXPECT_EQ(player.child.hear(), "ready");
     const std::uint64_t start = base::monotonic_ns();
-    for (auto& player : players) player.say("go");
-    for (auto& player : players) {
-        const auto got = player.hear_numbers("got", std::chrono::minutes(10));
-        EXPECT_GT(got.at(1), got.at(0) / 16) << "the receiver was hardly ever asleep";
-        std::cout << got.at(0) << " events, asleep " << got.at(1) << " times, the slowest took "
-                  << static_cast<double>(got.at(2)) / 1e6 << " ms\n";
-        EXPECT_EQ(player.wait(), 0);
+    // On a busy machine the other's events are often there already: then it takes more of them.
+    const auto slept_enough = [&](const PlayerProcess& player) {
+        return player.slept > count / 32;
+    };
+    const Deadline deadline = patience;
+    do play_round(players);
+    while (!std::all_of(players.begin(), players.end(), slept_enough) && !deadline.passed());
+    for (auto& [child, got, slept, longest] : players) {
+        child.say("leave");
+        EXPECT_GT(slept, count / 32) << "the receiver was hardly ever asleep";
+        std::cout << got << " events, asleep " << slept << " times, the slowest took "
+                  << static_cast<double>(longest) / 1e6 << " ms\n";
+        EXPECT_EQ(child.wait(), 0);
     }
     std::cout << static_cast<double>(base::monotonic_ns() - start) / 1e9 << " s\n";
 }

@@ -15,6 +15,7 @@
 #pragma once
 
 #include "shmbus/types.hpp"
+#include "support/sanitizers.hpp"
 
 #include <cstdint>
 #include <string>
@@ -52,15 +53,6 @@ std::string hear();
 [[nodiscard]] bool long_form();
 /// The seed of this run: --seed=N, else a fresh one. Printed by main().
 [[nodiscard]] std::uint64_t seed();
-
-/// With AddressSanitizer everything takes longer, and memory is not what it seems.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool instrumented = true;
-#elif defined(__has_feature)
-inline constexpr bool instrumented = __has_feature(address_sanitizer);
-#else
-inline constexpr bool instrumented = false;
-#endif
 
 /// How long a test waits for what must come: beyond any noise of the machine.
 inline constexpr std::chrono::seconds patience{60};
