@@ -74,14 +74,17 @@ Sequence Gate::progress_of(const Standing& reader) const noexcept {
     return std::max(reader.cursor, oldest - 1);
 }
 
+/// `now`: from before the look at the reader (model lease -DMUT_JUDGE_LATE).
 bool Gate::stood_still(const Standing& reader, std::uint64_t now) const noexcept {
     // One clock for each lease, whatever the tokens: they are the subscriber's to write.
     const std::uint64_t found = layout::seen_word(reader.attach, progress_of(reader));
     std::uint64_t seen = reader.watch.seen.load_acquire(); // pairs with the CAS below
     if (!layout::same_lease(seen, found)) return false;    // it is gone meanwhile
     if (static_cast<std::int64_t>((found - seen) << (64 - layout::progress_bits)) > 0) {
-        // The time first, and never back: whoever sees what was found sees a time no older than it.
-        reader.watch.since.raise_seq_cst(now);
+        // The time first, and never back: whoever sees what was found sees a time at which it was
+        // there (model lease -DMUT_SEEN_FIRST, -DMUT_TIME_BACK). Not `now`, at which it may not have
+        // been there yet (-DMUT_NOTE_EARLY).
+        reader.watch.since.raise_seq_cst(base::monotonic_ns());
         (void)reader.watch.seen.cas_release(seen, found);
         return false;
     }
@@ -103,7 +106,7 @@ bool Gate::revoke_if_storage_waits() noexcept {
     const Sequence written = topic_.ring.header().written.load_acquire();
     if (written != stood_at_ || stood_since_ns_ == 0) {
         stood_at_ = written;
-        stood_since_ns_ = now;
+        stood_since_ns_ = base::monotonic_ns(); // not `now`: it may not have been there yet
         return false;
     }
     const std::uint64_t limit = std::uint64_t{topic_.ring.parameters().evict_after_ms} * 1'000'000U;

@@ -20,10 +20,11 @@
 // Of any two, one sees the other. A subscriber that stands still for evict_after while a publisher
 // is short of room loses that right: a publisher marks it in the ring (the readers object is
 // read-only for publishers), and all skip it from then on (model: lossy). Each subscriber has its
-// own clock, kept by all publishers together and started by the first who finds it in the way; so
-// many short waits count as one long one, and however many stand still, they go together. Only a
-// cursor that moves on stops the clock: not one that moves to and fro, or where nothing is left, and
-// not a new token. The daemon notes in the ring whose each entry is, and nobody else is waited for.
+// own clock, kept by all publishers together and started by the first who finds it in the way
+// (model: lease); so many short waits count as one long one, and however many stand still, they go
+// together. Only a cursor that moves on stops the clock: not one that moves to and fro, or where
+// nothing is left, and not a new token. The daemon notes in the ring whose each entry is, and nobody
+// else is waited for.
 #pragma once
 
 #include "ring/view.hpp"
