@@ -4,7 +4,9 @@
 #include "shmbus/types.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <span>
 
 namespace shmbus::ring {
 
@@ -22,44 +24,55 @@ std::optional<std::uint32_t> Pool::take(std::uint64_t bytes) noexcept {
     return {};
 }
 
+namespace {
+
+// A clock: chunks are published roughly in the order in which they are taken, so the one under the
+// hand is the oldest, give or take. A window of sixteen (two cache lines) makes up for the
+// roughness: a free chunk in it is preferred, then the oldest event's. Only the slot of the chunk
+// that is chosen is looked at: those are a cache line each.
+constexpr std::uint32_t window = 16;
+
+/// Which of the chunks with these state words to try first; nothing when all are owned.
+std::optional<std::uint32_t> choose(std::span<const std::uint64_t> words, Sequence tail) noexcept {
+    std::optional<std::uint32_t> oldest;
+    std::int64_t oldest_ahead = 0;
+    for (std::uint32_t i = 0; i < words.size(); ++i) {
+        if (words[i] == 0) return i;
+        const Stamp stamp(words[i]);
+        if (stamp.chunk_state() != ChunkState::published) continue;
+        if (oldest && stamp.ahead_of(tail) >= oldest_ahead) continue;
+        oldest = i;
+        oldest_ahead = stamp.ahead_of(tail);
+    }
+    return oldest;
+}
+
+} // namespace
+
 std::optional<std::uint32_t> Pool::take_from(std::uint32_t c, Patience patience) noexcept {
-    // A clock: chunks are published roughly in the order in which they are taken, so the one under
-    // the hand is the oldest, give or take. A window of sixteen (two cache lines) makes up for the
-    // roughness: a free chunk in it is preferred, else the oldest of it goes.
-    constexpr std::uint32_t window = 16;
     const auto& in = topic_.ring.geometry().classes[c];
+    const std::uint64_t mine = Stamp::chunk(ChunkState::owned, 0, owner_).word();
+    const Sequence tail = topic_.ring.header().tail.load_relaxed();
     auto& hand = topic_.ring.header().hands[c];
     const std::uint32_t start = hand.load_relaxed() % in.count;
-    for (std::uint32_t done = 0; done < in.count;) {
-        std::uint32_t oldest = layout::no_chunk;
-        std::uint64_t oldest_word = 0;
-        for (const std::uint32_t end = std::min(done + window, in.count); done < end; ++done) {
-            const std::uint32_t chunk = in.first + (start + done) % in.count;
-            std::uint64_t word = topic_.ring.chunk_word(chunk).load_acquire();
-            bool taken = false;
-            if (word == 0) {
-                // Acquire: pairs with give_back() and with the reaper.
-                taken = topic_.ring.chunk_word(chunk).cas_acquire(
-                    word, Stamp::chunk(ChunkState::owned, 0, owner_).word());
-            } else if (Stamp(word).chunk_state() == ChunkState::published) {
-                const Fate fate = fate_of(sequence_of(word));
-                if (fate == Fate::gone) {
-                    taken = reuse(chunk, word, patience);
-                } else if (fate == Fate::may_go && !is_held(chunk, patience) &&
-                           (oldest == layout::no_chunk ||
-                            sequence_of(word) < sequence_of(oldest_word))) {
-                    oldest = chunk;
-                    oldest_word = word;
-                }
-            }
-            if (taken) {
+    for (std::uint32_t done = 0; done < in.count; done += window) {
+        const auto chunk_at = [&](std::uint32_t i) {
+            const std::uint32_t n = start + done + i; // less than twice the count
+            return in.first + (n < in.count ? n : n - in.count);
+        };
+        std::array<std::uint64_t, window> seen; // NOLINT(*-init): what is used of it is filled
+        const std::span words(seen.data(), std::min(window, in.count - done));
+        for (std::uint32_t i = 0; i < words.size(); ++i)
+            words[i] = topic_.ring.chunk_word(chunk_at(i)).load_acquire();
+        while (const auto i = choose(words, tail)) {
+            const std::uint32_t chunk = chunk_at(*i);
+            // Acquire: a free one's word pairs with give_back() and with the reaper.
+            if (words[*i] == 0 ? topic_.ring.chunk_word(chunk).cas_acquire(words[*i], mine)
+                               : reuse(chunk, words[*i], patience)) {
                 hand.store_relaxed(chunk - in.first + 1);
                 return chunk;
             }
-        }
-        if (oldest != layout::no_chunk && reuse(oldest, oldest_word, patience)) {
-            hand.store_relaxed(oldest - in.first + 1);
-            return oldest;
+            words[*i] = mine; // not that one
         }
     }
     return {};
@@ -92,9 +105,9 @@ Pool::Fate Pool::fate_of(Sequence s) noexcept {
 }
 
 bool Pool::reuse(std::uint32_t chunk, std::uint64_t word, Patience patience) noexcept {
-    if (is_held(chunk, patience))
-        return false; // before the eviction: do not lose an event for nothing
     const Sequence s = sequence_of(word);
+    if (fate_of(s) == Fate::stays || is_held(chunk, patience))
+        return false; // before the eviction: do not lose an event for nothing
     std::uint64_t committed = Stamp::slot(s, SlotState::committed).word();
     auto& stamp = topic_.ring.slot(s).stamp;
     if (stamp.load_acquire() == committed &&

@@ -1,6 +1,6 @@
 // The real files: what they do, and that they say what went wrong where.
 #include "daemon/store/files.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -21,7 +21,7 @@ using Block = std::vector<std::byte>;
 class PosixFilesTest : public testing::Test {
   protected:
     [[nodiscard]] std::string path_of(const std::string& name) const {
-        return temporary.path() + '/' + name;
+        return temporary.path() / name;
     }
     test::TemporaryDirectory temporary;
     std::unique_ptr<Directory> directory = open_directory(temporary.path());
@@ -129,7 +129,7 @@ TEST_F(PosixFilesTest, FollowNoLinksAndTakeNoPipes) {
 }
 
 TEST_F(PosixFilesTest, StayWhereTheyAreWhenTheirDirectoryMoves) {
-    const std::string moved = temporary.path() + "-moved";
+    const std::string moved = temporary.path().string() + "-moved";
     ASSERT_EQ(::rename(temporary.path().c_str(), moved.c_str()), 0);
     (void)directory->create("a");
     EXPECT_THAT(directory->list(), ElementsAre("a"));

@@ -1,6 +1,6 @@
 // Which segments go, by every limit, and what it takes to find out.
 #include "daemon/store/retention.hpp"
-#include "temporary_directory.hpp"
+#include "support/temporary_directory.hpp"
 #include "workload.hpp"
 
 #include <algorithm>

@@ -35,17 +35,6 @@ int poll_timeout(Deadline deadline) {
 
 } // namespace
 
-TemporaryDirectory::TemporaryDirectory() {
-    auto pattern = (std::filesystem::temp_directory_path() / "shmbus-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) fail("mkdtemp " + pattern);
-    path_ = pattern;
-}
-
-TemporaryDirectory::~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-}
-
 Shmbusd::Shmbusd(const std::vector<std::string>& arguments) {
     const std::string file = program();
     std::vector<char*> argv{const_cast<char*>(file.c_str())};

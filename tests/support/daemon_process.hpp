@@ -10,28 +10,15 @@
 
 #include "base/fd.hpp"
 #include "shmbus/types.hpp"
+#include "support/temporary_directory.hpp"
 
 #include <condition_variable>
-#include <filesystem>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 namespace shmbus::test {
-
-/// A directory that is gone with the object.
-class TemporaryDirectory {
-  public:
-    TemporaryDirectory();
-    ~TemporaryDirectory();
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
-  private:
-    std::filesystem::path path_;
-};
 
 /// A running (or ended) shmbusd with any arguments.
 class Shmbusd {

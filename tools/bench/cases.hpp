@@ -3,6 +3,8 @@
 
 #include "tools/bench/measure.hpp"
 
+#include <shmbus/types.hpp>
+
 #include <memory>
 #include <string>
 
@@ -27,6 +29,10 @@ struct Setup {
     LonelyWord* words = nullptr; // probe_words of them, shared: the probes' own
     std::byte* memory = nullptr; // probe_bytes(), shared: likewise
 };
+
+/// A topic made for events of that size: slots for what fits one of 4 KiB, a pool for what is larger
+/// or loaned.
+[[nodiscard]] TopicOptions topic_for(const Setup& setup, FullPolicy full);
 
 /// One-way latency, half a round trip: two topics, or two bare lines. Of untouched payloads, beside
 /// the bus's own of 64 bytes.

@@ -43,12 +43,8 @@ class BusLine {
 
   private:
     std::string topic(const std::string& name) {
-        shmbus::TopicOptions options{.full = shmbus::FullPolicy::drop_oldest};
-        if (setup_.bytes <= line_bytes) options.slot_bytes = 2 * line_bytes;
-        options.max_event = setup_.bytes;
-        options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
         std::string full_name = name_of(name);
-        bus_.create_topic_if_missing(full_name, options);
+        bus_.create_topic_if_missing(full_name, topic_for(setup_, shmbus::FullPolicy::drop_oldest));
         return full_name;
     }
     [[nodiscard]] std::string name_of(const std::string& name) const {

@@ -18,12 +18,8 @@ class Throughput : public Player {
         : pair_(pair), setup_(setup), probe_(setup), payloads_(batch * setup.bytes),
           outgoing_(batch), incoming_(batch), bus_(shmbus::BusOptions{.socket = setup.socket}) {
         for (std::size_t i = 0; i < batch; ++i) outgoing_[i].payload = payload(i);
-        shmbus::TopicOptions options;
-        if (setup.bytes <= line_bytes) options.slot_bytes = 2 * line_bytes;
-        options.max_event = setup.bytes;
-        options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
         const std::string topic = setup.topic + "stream";
-        bus_.create_topic_if_missing(topic, options);
+        bus_.create_topic_if_missing(topic, topic_for(setup, shmbus::FullPolicy::block));
         if (pair.is_first())
             out_.emplace(bus_.publisher(topic, {.exclusive = setup.exclusive}));
         else

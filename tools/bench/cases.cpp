@@ -1,0 +1,19 @@
+#include "tools/bench/cases.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace shmbus::tools::bench {
+
+TopicOptions topic_for(const Setup& setup, FullPolicy full) {
+    constexpr std::uint32_t header_bytes = 64; // of a slot
+    constexpr std::uint32_t largest_slot = 4'096;
+    TopicOptions options{.full = full};
+    if (setup.bytes + header_bytes <= largest_slot)
+        options.slot_bytes = std::bit_ceil(static_cast<std::uint32_t>(setup.bytes) + header_bytes);
+    options.max_event = setup.bytes;
+    options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
+    return options;
+}
+
+} // namespace shmbus::tools::bench
