@@ -2,6 +2,9 @@
 
 #include "tools/interrupt.hpp"
 
+#include <chrono>
+#include <fmt/format.h>
+
 namespace shmbus::tools {
 
 using namespace std::chrono_literals;
@@ -26,14 +29,16 @@ Bus connect(const BusOptions& options) {
     }
 }
 
-void add_unavailable_option(CLI::App& app, const std::string& name, const std::string& reason) {
-    app.add_option_function<std::string>(
-           name, [=](const std::string&) { throw CLI::ValidationError(name, reason); })
-        ->group("");
+Failure no_topic(std::string_view topic, const std::string& remedy) {
+    return {ExitCode::not_found, fmt::format("there is no topic '{}'; {}", topic, remedy)};
 }
 
-void add_unavailable_flag(CLI::App& app, const std::string& name, const std::string& reason) {
-    app.add_flag_callback(name, [=] { throw CLI::ValidationError(name, reason); })->group("");
+std::string how_to_create(const Context& context, std::string_view topic) {
+    return fmt::format("to create it: {} topic create {}", context.self(), topic);
+}
+
+std::string how_to_list(const Context& context) {
+    return fmt::format("to see what there is: {} topic ls", context.self());
 }
 
 } // namespace shmbus::tools

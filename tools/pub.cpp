@@ -5,8 +5,15 @@
 #include "tools/output.hpp"
 #include "tools/peers.hpp"
 #include "tools/text.hpp"
+#include "tools/units.hpp"
 
+#include <chrono>
+#include <cstdlib>
+#include <fmt/format.h>
 #include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <unistd.h>
 
 namespace shmbus::tools {
@@ -285,28 +292,22 @@ ExitCode publish(const Context& context, const PubArguments& arguments) {
     return ExitCode::done;
 }
 
-void add_attributes(CLI::App& verb, PubArguments& a) {
-    add_parsed(verb, "--key", a.key, parse_key, "K", "the key of each event, at most 255 bytes");
-    add_parsed(
-        verb, "--type", a.type,
+void add_attributes(Verb verb, PubArguments& a) {
+    verb.add_parsed("--key", a.key, parse_key, "K", "the key of each event, at most 255 bytes");
+    verb.add_parsed(
+        "--type", a.type,
         [](const std::string& text) {
             return static_cast<std::uint32_t>(
                 parse_number(text, 0, std::numeric_limits<std::uint32_t>::max()));
         },
         "N", "the application's own event type (0)");
-    add_parsed(verb, "--correlation", a.correlation, parse_correlation, "HEX|new",
-               "the request it belongs to: 32 hexadecimal digits");
-    add_parsed(verb, "--cause", a.cause, parse_cause, "TOPIC:SEQ", "the event that made it happen");
-    const auto store = [&a](const std::vector<std::string>& texts) {
-        try {
-            a.headers = parse_headers(texts);
-        } catch (const Failure& failure) {
-            throw CLI::ValidationError("--header", failure.what());
-        }
+    verb.add_parsed("--correlation", a.correlation, parse_correlation, "HEX|new",
+                    "the request it belongs to: 32 hexadecimal digits");
+    verb.add_parsed("--cause", a.cause, parse_cause, "TOPIC:SEQ", "the event that made it happen");
+    const auto take = [&a](const std::vector<std::string>& texts) {
+        a.headers = parse_headers(texts);
     };
-    verb.add_option_function<std::vector<std::string>>("--header", store, "more, again and again")
-        ->type_name("K=V")
-        ->allow_extra_args(false);
+    verb.add_repeated("--header", take, "more, again and again").type("K=V");
 }
 
 constexpr auto named_later =
@@ -319,29 +320,29 @@ constexpr auto pub_examples = R"(Examples:
 
 } // namespace
 
-void add_pub(CLI::App& root, Invocation& invocation) {
+void add_pub(Verb root, Invocation& invocation) {
     const auto arguments = std::make_shared<PubArguments>();
     PubArguments& a = *arguments;
-    CLI::App& verb = *root.add_subcommand("pub", "publish events");
-    verb.add_option("TOPIC", a.topic, "the topic")->required();
-    auto* const data = verb.add_option_function<std::string>(
+    const Verb verb = root.add_verb("pub", "publish events");
+    verb.add("TOPIC", a.topic, "the topic").required();
+    const Option data = verb.add(
         "DATA", [&a](const std::string& text) { a.data = text; },
         "the payload of one event; without it, all of stdin is one event");
-    auto* const lines = verb.add_flag_callback(
+    const Option lines = verb.add_flag(
         "--lines", [&a] { a.split = Input::Split::lines; }, "one event for each line of stdin");
-    auto* const framed = verb.add_flag_callback(
+    const Option framed = verb.add_flag(
         "--framed", [&a] { a.split = Input::Split::frames; },
         "one event for each frame of stdin: u32 little-endian length, then the bytes");
-    lines->excludes(framed)->excludes(data);
-    framed->excludes(data);
+    lines.excludes(framed).excludes(data);
+    framed.excludes(data);
     add_attributes(verb, a);
-    add_parsed(verb, "--timeout", a.timeout, parse_duration, "DURATION",
-               "how long an event may wait for room (as long as it takes)");
-    add_parsed(verb, "--rate", a.rate, parse_rate, "N", "at most N events a second");
-    add_unavailable_option(verb, "--as", named_later);
-    add_unavailable_option(verb, "--id", named_later);
-    add_unavailable_flag(verb, "--wait-durable",
-                         "only a topic on disk is durable, and this version does not have those");
+    verb.add_parsed("--timeout", a.timeout, parse_duration, "DURATION",
+                    "how long an event may wait for room (as long as it takes)");
+    verb.add_parsed("--rate", a.rate, parse_rate, "N", "at most N events a second");
+    verb.add_unavailable_option("--as", named_later);
+    verb.add_unavailable_option("--id", named_later);
+    verb.add_unavailable_flag(
+        "--wait-durable", "only a topic on disk is durable, and this version does not have those");
     verb.footer(pub_examples);
     verb.callback([arguments, &invocation] {
         arguments->topic = parse_name(arguments->topic, "topic");

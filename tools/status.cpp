@@ -2,8 +2,12 @@
 #include "tools/command.hpp"
 #include "tools/output.hpp"
 #include "tools/peers.hpp"
+#include "tools/text.hpp"
+#include "tools/units.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

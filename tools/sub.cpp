@@ -4,8 +4,12 @@
 #include "tools/peers.hpp"
 #include "tools/stream.hpp"
 #include "tools/text.hpp"
+#include "tools/units.hpp"
 
+#include <fmt/format.h>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <set>
 
 namespace shmbus::tools {
@@ -125,55 +129,51 @@ std::vector<std::string> checked_topics(const std::vector<std::string>& names) {
     return names;
 }
 
-void add_selection(CLI::App& verb, SubArguments& a) {
-    verb.add_option("TOPIC", a.topics, "one topic or more")->required();
-    add_parsed(verb, "--from", a.start, parse_start, "all|new|last|SEQ|TIME",
-               "the first event: the oldest still there, the next one to come, the newest there, a "
-               "sequence, or a time (new)");
-    const auto store_types = [&a](const std::vector<std::string>& texts) {
-        try {
-            for (const std::string& text : texts) a.types.push_back(parse_type(text));
-        } catch (const Failure& failure) {
-            throw CLI::ValidationError("--type", failure.what());
-        }
+void add_selection(Verb verb, SubArguments& a) {
+    verb.add("TOPIC", a.topics, "one topic or more").required();
+    verb.add_parsed(
+        "--from", a.start, parse_start, "all|new|last|SEQ|TIME",
+        "the first event: the oldest still there, the next one to come, the newest there, a "
+        "sequence, or a time (new)");
+    const auto take_types = [&a](const std::vector<std::string>& texts) {
+        for (const std::string& text : texts) a.types.push_back(parse_type(text));
     };
-    verb.add_option_function<std::vector<std::string>>(
-            "--type", store_types, "only events of this type; again for one more")
-        ->type_name("N")
-        ->allow_extra_args(false);
-    add_parsed(verb, "--key", a.key, parse_key, "K", "only events with this key");
-    add_parsed(
-        verb, "--count", a.count,
+    verb.add_repeated("--type", take_types, "only events of this type; again for one more")
+        .type("N");
+    verb.add_parsed("--key", a.key, parse_key, "K", "only events with this key");
+    verb.add_parsed(
+        "--count", a.count,
         [](const std::string& text) { return parse_number(text, 1, any_number); }, "N",
         "end after N events");
-    add_parsed(verb, "--timeout", a.silence, parse_duration, "DURATION",
-               "end, with 3, when no event came for that long");
+    verb.add_parsed("--timeout", a.silence, parse_duration, "DURATION",
+                    "end, with 3, when no event came for that long");
     verb.add_flag("--no-ack", a.no_acknowledge, "acknowledge nothing");
     verb.add_flag("--lossy", a.lossy,
                   "let publishers of a full topic overwrite what was not read yet: look on without "
                   "holding anybody up");
 }
 
-void add_presentation(CLI::App& verb, SubArguments& a) {
-    auto* const format = add_parsed(
-        verb, "--format", a.format, [](const std::string& text) { return Format(text); },
+void add_presentation(Verb verb, SubArguments& a) {
+    const Option format = verb.add_parsed(
+        "--format", a.format, [](const std::string& text) { return Format(text); },
         "lines|raw|framed|hex|json|TEMPLATE",
         "payloads with a newline each (lines), as they are, with a u32 little-endian length "
         "before, "
         "as hexadecimal digits; JSON, one object a line; or text with %s sequence, %t time, %k "
         "key, "
         "%y type, %c correlation, %p payload, %T topic");
-    auto* const command =
-        verb.add_option("--exec", a.command,
-                        "run CMD for each event, with the payload on stdin and "
-                        "SHMBUS_SEQ, SHMBUS_KEY, … in the environment; acknowledge "
-                        "when it exits 0");
-    command->type_name("CMD")->excludes(format);
-    add_parsed(
-        verb, "--retries", a.retries,
-        [](const std::string& text) { return static_cast<unsigned>(parse_number(text, 0, 1000)); },
-        "N", "of CMD, with growing pauses, before sub gives up with 1 (3)")
-        ->needs(command);
+    const Option command = verb.add("--exec", a.command,
+                                    "run CMD for each event, with the payload on stdin and "
+                                    "SHMBUS_SEQ, SHMBUS_KEY, … in the environment; acknowledge "
+                                    "when it exits 0");
+    command.type("CMD").excludes(format);
+    verb.add_parsed(
+            "--retries", a.retries,
+            [](const std::string& text) {
+                return static_cast<unsigned>(parse_number(text, 0, 1000));
+            },
+            "N", "of CMD, with growing pauses, before sub gives up with 1 (3)")
+        .needs(command);
 }
 
 constexpr auto durable_later =
@@ -186,14 +186,14 @@ constexpr auto sub_examples = R"(Examples:
 
 } // namespace
 
-void add_sub(CLI::App& root, Invocation& invocation) {
+void add_sub(Verb root, Invocation& invocation) {
     const auto arguments = std::make_shared<SubArguments>();
-    CLI::App& verb = *root.add_subcommand("sub", "print events as they come");
+    const Verb verb = root.add_verb("sub", "print events as they come");
     add_selection(verb, *arguments);
     add_presentation(verb, *arguments);
-    add_unavailable_option(verb, "--name", durable_later);
-    add_unavailable_option(verb, "--group", durable_later);
-    add_unavailable_flag(verb, "--steal", durable_later);
+    verb.add_unavailable_option("--name", durable_later);
+    verb.add_unavailable_option("--group", durable_later);
+    verb.add_unavailable_flag("--steal", durable_later);
     verb.footer(sub_examples);
     verb.callback([arguments, &invocation] {
         arguments->topics = checked_topics(arguments->topics);

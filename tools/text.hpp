@@ -2,9 +2,10 @@
 // encoded. Payloads, keys and process names come from strangers.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace shmbus::tools {
 

@@ -5,7 +5,12 @@
 #include "tools/text.hpp"
 #include "tools/units.hpp"
 
+#include <chrono>
+#include <fmt/format.h>
 #include <limits>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <unistd.h>
 
 namespace shmbus::tools {
@@ -40,6 +45,21 @@ FullPolicy parse_policy(std::string_view text) {
         if (text == policy_word(policy)) return policy;
     throw Failure(ExitCode::usage,
                   fmt::format("'{}' is none of block, reject and drop-oldest", printable(text)));
+}
+
+void check_retention(std::string_view text) {
+    if (text == "disk")
+        throw Failure(ExitCode::usage, "this version keeps topics in memory only; topics on disk "
+                                       "come with a later one");
+    if (text != "memory")
+        throw Failure(ExitCode::usage,
+                      fmt::format("'{}' is neither disk nor memory", printable(text)));
+}
+
+void check_profile(std::string_view text) {
+    if (text != "fast")
+        throw Failure(ExitCode::usage,
+                      fmt::format("'{}': there is one profile, fast", printable(text)));
 }
 
 // Runs an action; what the daemon says when it refuses for this reason gets the remedy appended.
@@ -104,47 +124,39 @@ ExitCode create(const Context& context, const CreateArguments& arguments) {
     return ExitCode::done;
 }
 
-void add_create(CLI::App& topic, Invocation& invocation) {
+void add_create(Verb topic, Invocation& invocation) {
     const auto arguments = std::make_shared<CreateArguments>();
     CreateArguments& a = *arguments;
-    CLI::App& verb = *topic.add_subcommand("create", "make a topic");
-    verb.add_option("NAME", a.name, "its name")->required();
-    verb.add_option("--retention", a.retention, "where its events live: memory")
-        ->type_name("disk|memory")
-        ->check([](const std::string& text) -> std::string {
-            if (text == "memory") return {};
-            if (text == "disk")
-                return "this version keeps topics in memory only; topics on disk "
-                       "come with a later one";
-            return "'" + printable(text) + "' is neither disk nor memory";
-        });
-    verb.add_option("--profile", a.profile,
-                    "fast: memory, drop-oldest, slots of 128 bytes, unless told otherwise")
-        ->type_name("fast")
-        ->check([](const std::string& text) -> std::string {
-            return text == "fast" ? "" : "'" + printable(text) + "': there is one profile, fast";
-        });
-    add_parsed(verb, "--full", a.full, parse_policy, "block|reject|drop-oldest",
-               "what a publisher does when the ring is full of events that a subscriber still "
-               "needs: wait, fail, or overwrite (block)");
-    add_parsed(verb, "--capacity", a.capacity, parse_size32, "SLOTS",
-               "events in the ring, a power of two (16384)");
-    add_parsed(
-        verb, "--slot", a.slot, parse_size32, "BYTES",
+    const Verb verb = topic.add_verb("create", "make a topic");
+    verb.add("NAME", a.name, "its name").required();
+    verb.add("--retention", a.retention, "where its events live: memory")
+        .type("disk|memory")
+        .check(check_retention);
+    verb.add("--profile", a.profile,
+             "fast: memory, drop-oldest, slots of 128 bytes, unless told otherwise")
+        .type("fast")
+        .check(check_profile);
+    verb.add_parsed("--full", a.full, parse_policy, "block|reject|drop-oldest",
+                    "what a publisher does when the ring is full of events that a subscriber still "
+                    "needs: wait, fail, or overwrite (block)");
+    verb.add_parsed("--capacity", a.capacity, parse_size32, "SLOTS",
+                    "events in the ring, a power of two (16384)");
+    verb.add_parsed(
+        "--slot", a.slot, parse_size32, "BYTES",
         "of one slot, 64 of them header, a power of two; payloads that fit are inline (256)");
-    add_parsed(verb, "--max-event", a.max_event, parse_size, "BYTES", "largest payload (1M)");
-    add_parsed(verb, "--pool", a.pool, parse_size, "BYTES",
-               "for payloads too large for a slot; used memory only (64M)");
-    add_parsed(verb, "--evict-after", a.evict_after_ms, parse_milliseconds, "DURATION",
-               "how long one subscriber may hold up a full topic (10s)");
-    add_parsed(verb, "--hold-timeout", a.hold_timeout_ms, parse_milliseconds, "DURATION",
-               "how long a large payload that is being read is safe from reuse (10s)");
+    verb.add_parsed("--max-event", a.max_event, parse_size, "BYTES", "largest payload (1M)");
+    verb.add_parsed("--pool", a.pool, parse_size, "BYTES",
+                    "for payloads too large for a slot; used memory only (64M)");
+    verb.add_parsed("--evict-after", a.evict_after_ms, parse_milliseconds, "DURATION",
+                    "how long one subscriber may hold up a full topic (10s)");
+    verb.add_parsed("--hold-timeout", a.hold_timeout_ms, parse_milliseconds, "DURATION",
+                    "how long a large payload that is being read is safe from reuse (10s)");
     verb.add_flag("--if-missing", a.if_missing,
                   "fine if it exists already with these options; exit 6 if with others");
     for (const char* const name : {"--sync", "--keep-bytes", "--keep-age", "--keep-events"})
-        add_unavailable_option(verb, name, no_disk);
-    add_unavailable_flag(verb, "--hold", no_disk);
-    add_unavailable_option(verb, "--schema", "this version knows no schemas");
+        verb.add_unavailable_option(name, no_disk);
+    verb.add_unavailable_flag("--hold", no_disk);
+    verb.add_unavailable_option("--schema", "this version knows no schemas");
     verb.footer(
         "Example:\n  shmbus topic create trades --retention memory --full reject --slot 128");
     verb.callback([arguments, &invocation] {
@@ -300,24 +312,24 @@ ExitCode drain(const Context& context, const DrainArguments& arguments) {
                                            "; the topic goes on draining (undo: drain --undo)");
 }
 
-void add_drain(CLI::App& topic, Invocation& invocation) {
+void add_drain(Verb topic, Invocation& invocation) {
     const auto arguments = std::make_shared<DrainArguments>();
-    CLI::App& verb = *topic.add_subcommand(
+    const Verb verb = topic.add_verb(
         "drain", "take no new events, and wait until subscribers have acknowledged all");
-    verb.add_option("NAME", arguments->name, "the topic")->required();
-    auto* const timeout = add_parsed(verb, "--timeout", arguments->timeout, parse_duration,
-                                     "DURATION", "how long to wait (as long as it takes)");
-    verb.add_flag("--undo", arguments->undo, "take events again")->excludes(timeout);
+    verb.add("NAME", arguments->name, "the topic").required();
+    const Option timeout = verb.add_parsed("--timeout", arguments->timeout, parse_duration,
+                                           "DURATION", "how long to wait (as long as it takes)");
+    verb.add_flag("--undo", arguments->undo, "take events again").excludes(timeout);
     verb.callback([arguments, &invocation] {
         invocation.run = [arguments](const Context& context) { return drain(context, *arguments); };
     });
 }
 
-void add_remove(CLI::App& topic, Invocation& invocation) {
+void add_remove(Verb topic, Invocation& invocation) {
     const auto name = std::make_shared<std::string>();
     const auto force = std::make_shared<bool>(false);
-    CLI::App& verb = *topic.add_subcommand("rm", "remove a topic and all its events");
-    verb.add_option("NAME", *name, "the topic")->required();
+    const Verb verb = topic.add_verb("rm", "remove a topic and all its events");
+    verb.add("NAME", *name, "the topic").required();
     verb.add_flag("--force", *force, "also while somebody publishes or subscribes");
     verb.callback([name, force, &invocation] {
         invocation.run = [name, force](const Context& context) {
@@ -328,16 +340,14 @@ void add_remove(CLI::App& topic, Invocation& invocation) {
 
 } // namespace
 
-void add_topic(CLI::App& root, Invocation& invocation) {
-    CLI::App& topic = *root.add_subcommand("topic", "create, list, describe, remove, drain topics");
-    topic.require_subcommand(1);
+void add_topic(Verb root, Invocation& invocation) {
+    const Verb topic = root.add_verb("topic", "create, list, describe, remove, drain topics");
+    topic.require_verb();
     add_create(topic, invocation);
-    topic.add_subcommand("ls", "list all topics")->callback([&invocation] {
-        invocation.run = list;
-    });
+    topic.add_verb("ls", "list all topics").callback([&invocation] { invocation.run = list; });
     const auto name = std::make_shared<std::string>();
-    CLI::App& info_verb = *topic.add_subcommand("info", "everything about one topic");
-    info_verb.add_option("NAME", *name, "the topic")->required();
+    const Verb info_verb = topic.add_verb("info", "everything about one topic");
+    info_verb.add("NAME", *name, "the topic").required();
     info_verb.callback([name, &invocation] {
         invocation.run = [name](const Context& context) { return info(context, *name); };
     });

@@ -3,6 +3,7 @@
 #include "tools/text.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace shmbus::tools {
 namespace {

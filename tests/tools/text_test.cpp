@@ -1,6 +1,7 @@
 #include "tools/text.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace shmbus::tools {
 namespace {

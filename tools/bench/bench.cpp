@@ -10,7 +10,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fmt/format.h>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -257,13 +259,13 @@ ExitCode run_bench(const Context& context, const Options& options) {
 
 } // namespace
 
-void add_bench(CLI::App& root, Invocation& invocation) {
+void add_bench(Verb root, Invocation& invocation) {
     auto options = std::make_shared<Options>();
-    auto* verb = root.add_subcommand("bench", "measure this bus beside bare probes");
-    verb->add_option("group", options->group, "which cases")
-        ->check(CLI::IsMember({"latency", "throughput", "fanout", "all"}));
-    verb->add_flag("--quick", options->quick, "under a minute: fewer cases, fewer slices");
-    verb->callback([&invocation, options] {
+    const Verb verb = root.add_verb("bench", "measure this bus beside bare probes");
+    verb.add("group", options->group, "which cases")
+        .one_of({"latency", "throughput", "fanout", "all"});
+    verb.add_flag("--quick", options->quick, "under a minute: fewer cases, fewer slices");
+    verb.callback([&invocation, options] {
         invocation.run = [options](const Context& context) { return run_bench(context, *options); };
     });
 }
