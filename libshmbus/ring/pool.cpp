@@ -4,9 +4,7 @@
 #include "shmbus/types.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <span>
 
 namespace shmbus::ring {
 
@@ -24,58 +22,59 @@ std::optional<std::uint32_t> Pool::take(std::uint64_t bytes) noexcept {
     return {};
 }
 
-namespace {
+std::optional<std::uint32_t> Pool::take_from(std::uint32_t c, Patience patience) noexcept {
+    // A clock: chunks are published roughly in the order in which they are taken, so the one under
+    // the hand is the oldest, give or take. A window of sixteen (two cache lines) makes up for the
+    // roughness.
+    constexpr std::uint32_t window = 16;
+    const auto& in = topic_.ring.geometry().classes[c];
+    auto& hand = topic_.ring.header().hands[c];
+    const std::uint32_t start = hand.load_relaxed() % in.count;
+    for (std::uint32_t done = 0; done < in.count; done += window) {
+        const Window of{in.first, in.count, start + done, std::min(window, in.count - done)};
+        std::uint32_t refused = 0; // bit i: that one was tried
+        while (const auto candidate = choose(of, refused)) {
+            const auto [i, chunk, word] = *candidate;
+            if (word == 0 ? take_free(chunk) : reuse(chunk, word, patience)) {
+                hand.store_relaxed(chunk - in.first + 1);
+                return chunk;
+            }
+            refused |= 1U << i;
+        }
+    }
+    return {};
+}
 
-// A clock: chunks are published roughly in the order in which they are taken, so the one under the
-// hand is the oldest, give or take. A window of sixteen (two cache lines) makes up for the
-// roughness: a free chunk in it is preferred, then the oldest event's. Only the slot of the chunk
-// that is chosen is looked at: those are a cache line each.
-constexpr std::uint32_t window = 16;
-
-/// Which of the chunks with these state words to try first; nothing when all are owned.
-std::optional<std::uint32_t> choose(std::span<const std::uint64_t> words, Sequence tail) noexcept {
-    std::optional<std::uint32_t> oldest;
+/// What to try first: a chunk that is free, or whose event is long gone, else that of the oldest event.
+/// Their state words tell; only the slot of the one that is chosen will be looked at, as each is a
+/// cache line.
+std::optional<Pool::Candidate> Pool::choose(const Window& window,
+                                            std::uint32_t refused) const noexcept {
+    const Sequence tail = topic_.ring.header().tail.load_relaxed();
+    const auto lap = static_cast<std::int64_t>(topic_.ring.capacity());
+    std::optional<Candidate> oldest;
     std::int64_t oldest_ahead = 0;
-    for (std::uint32_t i = 0; i < words.size(); ++i) {
-        if (words[i] == 0) return i;
-        const Stamp stamp(words[i]);
-        if (stamp.chunk_state() != ChunkState::published) continue;
-        if (oldest && stamp.ahead_of(tail) >= oldest_ahead) continue;
-        oldest = i;
-        oldest_ahead = stamp.ahead_of(tail);
+    for (std::uint32_t i = 0; i < window.size; ++i) {
+        const std::uint32_t n = window.start + i; // less than twice the count
+        const std::uint32_t chunk = window.first + (n < window.count ? n : n - window.count);
+        const std::uint64_t word = topic_.ring.chunk_word(chunk).load_acquire();
+        const Stamp stamp(word);
+        const bool is_candidate = word == 0 || stamp.chunk_state() == ChunkState::published;
+        if (!is_candidate || (refused >> i & 1U) != 0) continue;
+        const std::int64_t ahead = stamp.ahead_of(tail);
+        if (word == 0 || ahead < -lap) return Candidate{i, chunk, word};
+        if (oldest && ahead >= oldest_ahead) continue;
+        oldest = Candidate{i, chunk, word};
+        oldest_ahead = ahead;
     }
     return oldest;
 }
 
-} // namespace
-
-std::optional<std::uint32_t> Pool::take_from(std::uint32_t c, Patience patience) noexcept {
-    const auto& in = topic_.ring.geometry().classes[c];
-    const std::uint64_t mine = Stamp::chunk(ChunkState::owned, 0, owner_).word();
-    const Sequence tail = topic_.ring.header().tail.load_relaxed();
-    auto& hand = topic_.ring.header().hands[c];
-    const std::uint32_t start = hand.load_relaxed() % in.count;
-    for (std::uint32_t done = 0; done < in.count; done += window) {
-        const auto chunk_at = [&](std::uint32_t i) {
-            const std::uint32_t n = start + done + i; // less than twice the count
-            return in.first + (n < in.count ? n : n - in.count);
-        };
-        std::array<std::uint64_t, window> seen; // NOLINT(*-init): what is used of it is filled
-        const std::span words(seen.data(), std::min(window, in.count - done));
-        for (std::uint32_t i = 0; i < words.size(); ++i)
-            words[i] = topic_.ring.chunk_word(chunk_at(i)).load_acquire();
-        while (const auto i = choose(words, tail)) {
-            const std::uint32_t chunk = chunk_at(*i);
-            // Acquire: a free one's word pairs with give_back() and with the reaper.
-            if (words[*i] == 0 ? topic_.ring.chunk_word(chunk).cas_acquire(words[*i], mine)
-                               : reuse(chunk, words[*i], patience)) {
-                hand.store_relaxed(chunk - in.first + 1);
-                return chunk;
-            }
-            words[*i] = mine; // not that one
-        }
-    }
-    return {};
+bool Pool::take_free(std::uint32_t chunk) noexcept {
+    std::uint64_t free = 0;
+    // Acquire: pairs with give_back() and with the reaper.
+    return topic_.ring.chunk_word(chunk).cas_acquire(
+        free, Stamp::chunk(ChunkState::owned, 0, owner_).word());
 }
 
 Sequence Pool::sequence_of(std::uint64_t word) const noexcept {

@@ -42,8 +42,23 @@ class Pool {
   private:
     enum class Patience : std::uint8_t { respect_holds, revoke_overdue };
 
+    /// Chunks next to each other in their class, which is a circle.
+    struct Window {
+        std::uint32_t first; // the class's first chunk
+        std::uint32_t count; // and how many it has
+        std::uint32_t start; // within the class
+        std::uint32_t size;
+    };
+    struct Candidate {
+        std::uint32_t i; // within the window
+        std::uint32_t chunk;
+        std::uint64_t word; // as it was seen
+    };
     [[nodiscard]] std::optional<std::uint32_t> take_from(std::uint32_t c,
                                                          Patience patience) noexcept;
+    [[nodiscard]] std::optional<Candidate> choose(const Window& window,
+                                                  std::uint32_t refused) const noexcept;
+    [[nodiscard]] bool take_free(std::uint32_t chunk) noexcept;
     /// Whether the event of `s` is out of its slot, or may be made so.
     enum class Fate : std::uint8_t { gone, may_go, stays };
     [[nodiscard]] Fate fate_of(Sequence s) noexcept;

@@ -51,8 +51,8 @@ struct Case {
 constexpr Case cases[] = {
     {"inline_shared", false, false, {509, 672, 1}, {386, 386, 0}},
     {"inline_exclusive", true, false, {540, 704, 1}, {386, 386, 0}},
-    {"loan_shared", false, true, {832, 995, 1}, {530, 530, 1}},
-    {"loan_exclusive", true, true, {860, 1024, 1}, {530, 530, 1}},
+    {"loan_shared", false, true, {902, 1065, 1}, {530, 530, 1}},
+    {"loan_exclusive", true, true, {930, 1094, 1}, {530, 530, 1}},
 };
 
 void publish(Publisher& publisher, Bytes payload) {
