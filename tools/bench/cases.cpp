@@ -1,5 +1,7 @@
 #include "tools/bench/cases.hpp"
 
+#include "tools/bench/bare.hpp"
+
 #include <algorithm>
 #include <bit>
 
@@ -11,6 +13,9 @@ TopicOptions topic_for(const Setup& setup, FullPolicy full) {
     TopicOptions options{.full = full};
     if (setup.bytes + header_bytes <= largest_slot)
         options.slot_bytes = std::bit_ceil(static_cast<std::uint32_t>(setup.bytes) + header_bytes);
+    const auto as_large_as_the_probe =
+        static_cast<std::uint32_t>(probe_bytes(setup.bytes) / options.slot_bytes);
+    options.capacity = std::min(options.capacity, std::bit_floor(as_large_as_the_probe));
     options.max_event = setup.bytes;
     options.pool_bytes = std::max<std::uint64_t>(64U << 20U, 16 * options.max_event);
     return options;

@@ -30,8 +30,8 @@ struct Setup {
     std::byte* memory = nullptr; // probe_bytes(), shared: likewise
 };
 
-/// A topic made for events of that size: slots for what fits one of 4 KiB, a pool for what is larger
-/// or loaned.
+/// A topic made for events of that size: slots for what fits one of 4 KiB, together not larger than
+/// the probe's ring; a pool for what is larger or loaned.
 [[nodiscard]] TopicOptions topic_for(const Setup& setup, FullPolicy full);
 
 /// One-way latency, half a round trip: two topics, or two bare lines. Of untouched payloads, beside
