@@ -69,12 +69,14 @@ constexpr ReaderMode mode_of(std::uint64_t attach) noexcept {
 }
 
 /// ReaderWatch::seen: in the upper 16 bits whose lease the entry is, odd, so that it is not the zero
-/// of an entry that nobody has; in the lower 48 how far its holder had come.
+/// of an entry that nobody has; in the lower 48 how far its holder had come: twice the sequence, and
+/// one more when the event behind that is there for it to read.
 inline constexpr unsigned progress_bits = 48;
-constexpr std::uint64_t seen_word(std::uint64_t attach, Sequence progress) noexcept {
+constexpr std::uint64_t seen_word(std::uint64_t attach, Sequence progress, bool more) noexcept {
     const std::uint64_t lease = attach >> (8U + lease_bits);
     const std::uint64_t tag = (lease * 0x9e3779b97f4a7c15U >> progress_bits) | 1U;
-    return tag << progress_bits | (progress & ((std::uint64_t{1} << progress_bits) - 1));
+    const std::uint64_t far = 2 * progress + (more ? 1 : 0);
+    return tag << progress_bits | (far & ((std::uint64_t{1} << progress_bits) - 1));
 }
 constexpr bool same_lease(std::uint64_t seen, std::uint64_t other) noexcept {
     return seen >> progress_bits == other >> progress_bits;

@@ -23,7 +23,8 @@ template <class Visit> void Gate::for_each_gate(Visit visit) const noexcept {
         if (layout::mode_of(attach) != layout::ReaderMode::gate || mark == attach) continue;
         // Nor for who is not of the entry's lease: anybody may have written that. After `attach`,
         // since the daemon noted the lease before its holder could attach.
-        if (!layout::same_lease(watch.seen.load_acquire(), layout::seen_word(attach, 0))) continue;
+        if (!layout::same_lease(watch.seen.load_acquire(), layout::seen_word(attach, 0, false)))
+            continue;
         // Sequentially consistent: the second look of a publisher that arms the space bell.
         visit(Standing{watch, mark, attach, entry.cursor.load_seq_cst()});
     }
@@ -66,18 +67,22 @@ Sequence Gate::refresh() noexcept {
 
 /// How far a subscriber has come. What was overwritten before it was read does not count: whoever
 /// creeps through that is not on its way, as no event is left there.
-Sequence Gate::progress_of(const Standing& reader) const noexcept {
+Gate::Place Gate::place_of(const Standing& reader) const noexcept {
     const auto& ring = topic_.ring;
     const Sequence first = ring.parameters().first_sequence;
     const Sequence tail = ring.header().tail.load_acquire();
     const Sequence oldest = tail - first > ring.capacity() ? tail - ring.capacity() : first;
-    return std::max(reader.cursor, oldest - 1);
+    const Sequence last = std::max(reader.cursor, oldest - 1);
+    const Stamp next(ring.slot(last + 1).stamp.load_acquire());
+    return {last, next.slot_state() == SlotState::claimed && next.ahead_of(last + 1) == 0};
 }
 
 /// `now`: from before the look at the reader (model lease -DMUT_JUDGE_LATE).
-bool Gate::stood_still(const Standing& reader, std::uint64_t now) const noexcept {
-    // One clock for each lease, whatever the tokens: they are the subscriber's to write.
-    const std::uint64_t found = layout::seen_word(reader.attach, progress_of(reader));
+bool Gate::stood_still(const Standing& reader, const Place& place,
+                       std::uint64_t now) const noexcept {
+    // One clock for each lease, whatever the tokens: they are the subscriber's to write. Whoever
+    // stands at a claim has all its time before it when the claim has its outcome.
+    const std::uint64_t found = layout::seen_word(reader.attach, place.last, !place.at_claim);
     std::uint64_t seen = reader.watch.seen.load_acquire(); // pairs with the CAS below
     if (!layout::same_lease(seen, found)) return false;    // it is gone meanwhile
     if (static_cast<std::int64_t>((found - seen) << (64 - layout::progress_bits)) > 0) {
@@ -93,11 +98,12 @@ bool Gate::stood_still(const Standing& reader, std::uint64_t now) const noexcept
     return now >= since && now - since >= limit;
 }
 
-/// As if nobody had looked yet. If somebody does just now, that will do.
-void Gate::restart_clock(const Standing& reader) const noexcept {
-    std::uint64_t seen = reader.watch.seen.load_relaxed();
-    const std::uint64_t anew = layout::seen_word(reader.attach, progress_of(reader) - 1);
-    if (layout::same_lease(seen, anew)) (void)reader.watch.seen.cas_release(seen, anew);
+/// Who joins again has another evict_after: its clock starts before anybody can see that it did
+/// (model lease -DMUT_MARK_FIRST).
+bool Gate::evict(const Standing& reader) noexcept {
+    reader.watch.since.raise_seq_cst(base::monotonic_ns());
+    std::uint64_t mark = reader.mark;
+    return reader.watch.lossy.cas_acq_rel(mark, reader.attach); // pairs with Reader::was_evicted
 }
 
 /// The storage may wait for a publisher that was stopped inside its claim.
@@ -116,20 +122,12 @@ bool Gate::revoke_if_storage_waits() noexcept {
 bool Gate::evict_if_stalled(Sequence s) noexcept {
     if (is_storage()) return revoke_if_storage_waits();
     const std::uint64_t now = base::monotonic_ns();
-    const auto for_each_stalled = [&](auto visit) {
-        for_each_gate([&](const Standing& reader) {
-            if (reader.cursor < s && stood_still(reader, now)) visit(reader);
-        });
-    };
-    bool revoked = false;
-    for_each_stalled([&](const Standing& r) { revoked |= revoke_claim(r.cursor + 1); });
-    bool done = revoked;
-    for_each_stalled([&](const Standing& reader) {
-        std::uint64_t mark = reader.mark;
-        // The mark pairs with Reader::was_evicted. Who joins again has another evict_after.
-        const bool marked = !revoked && reader.watch.lossy.cas_acq_rel(mark, reader.attach);
-        if (revoked || marked) restart_clock(reader);
-        done |= marked;
+    bool done = false;
+    for_each_gate([&](const Standing& reader) {
+        if (reader.cursor >= s) return;
+        const Place place = place_of(reader);
+        if (!stood_still(reader, place, now)) return;
+        done |= place.at_claim ? revoke_claim(place.last + 1) : evict(reader);
     });
     return done;
 }

@@ -43,8 +43,8 @@ class Gate {
     [[nodiscard]] bool was_past(Sequence s) const noexcept { return s <= cached_; }
 
     /// Marks lossy who stands before sequence `s` and has stood still for evict_after. One that
-    /// stands at a claim is not to blame, but the publisher of that: then the claim is revoked, and
-    /// all may have another evict_after. Whether something was done now.
+    /// stands at a claim is not to blame, but the publisher of that: the claim is revoked, and the
+    /// clock starts again, as it does when a claim ends by itself. Whether something was done now.
     bool evict_if_stalled(Sequence s) noexcept;
 
   private:
@@ -60,9 +60,14 @@ class Gate {
     bool revoke_if_storage_waits() noexcept;
     template <class Visit> void for_each_gate(Visit visit) const noexcept;
     [[nodiscard]] Sequence slowest(Sequence ceiling) const noexcept;
-    [[nodiscard]] Sequence progress_of(const Standing& reader) const noexcept;
-    void restart_clock(const Standing& reader) const noexcept;
-    [[nodiscard]] bool stood_still(const Standing& reader, std::uint64_t now) const noexcept;
+    struct Place {
+        Sequence last; // what it is done with
+        bool at_claim; // the next event is not there for it to read yet
+    };
+    [[nodiscard]] Place place_of(const Standing& reader) const noexcept;
+    [[nodiscard]] bool stood_still(const Standing& reader, const Place& place,
+                                   std::uint64_t now) const noexcept;
+    [[nodiscard]] bool evict(const Standing& reader) noexcept;
     bool revoke_claim(Sequence s) noexcept;
 
     Topic topic_;

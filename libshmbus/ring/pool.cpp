@@ -47,7 +47,7 @@ std::optional<std::uint32_t> Pool::take_from(std::uint32_t c, Patience patience)
 
 /// What to try first: a chunk that is free, or whose event is long gone, else that of the oldest event.
 /// Their state words tell; only the slot of the one that is chosen will be looked at, as each is a
-/// cache line.
+/// cache line. So a chunk whose event was aborted a moment ago goes in its turn, not at once.
 std::optional<Pool::Candidate> Pool::choose(const Window& window,
                                             std::uint32_t refused) const noexcept {
     const Sequence tail = topic_.ring.header().tail.load_relaxed();

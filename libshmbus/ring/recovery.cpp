@@ -113,7 +113,7 @@ void lease_reader(const Topic& topic, std::uint32_t reader, std::uint64_t token,
     const auto attach = layout::attach_word(token, layout::ReaderMode::gate);
     // Behind wherever it may join, so that the first look at it starts its clock.
     const Sequence behind = topic.ring.header().tail.load_acquire() - topic.ring.capacity() - 2;
-    topic.ring.watch(reader).seen.store_release(layout::seen_word(attach, behind));
+    topic.ring.watch(reader).seen.store_release(layout::seen_word(attach, behind, false));
     topic.readers.entry(reader).pid.store_relaxed(pid);
     raise(topic.readers.header().reader_limit, reader + 1); // pairs with ReadersView::reader_limit
 }

@@ -198,6 +198,48 @@ TEST(Eviction, RevokesTheClaimThatSubscribersWaitAtInsteadOfEvictingThem) {
     EXPECT_EQ(pub.publish("yes"), published(10));
 }
 
+/// The time in which the claim stood is its publisher's, also when it ends just before the limit.
+TEST(Eviction, WhoStoodAtAClaimHasAllItsTimeWhenTheEventIsThere) {
+    const TestRing ring(parameters());
+    const Pub stopped(ring, 1);
+    Pub pub(ring, 0);
+    const Sub sub(ring, 0);
+    stop(ring, stopped, Step::content);
+    pub.publish_many(7);
+    ring::Gate gate(ring.topic, 0);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    age(ring, 59'999);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    EXPECT_TRUE(ring.is(1, SlotState::claimed, 1));
+    ring.topic.ring.slot(1).stamp.store_release(Stamp::slot(1, SlotState::committed).word());
+    age(ring, 59'999);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    EXPECT_EQ(ring.topic.ring.watch(0).lossy.load_acquire(), 0U);
+    age(ring, 60'000);
+    EXPECT_TRUE(gate.evict_if_stalled(1));
+    EXPECT_NE(ring.topic.ring.watch(0).lossy.load_acquire(), 0U);
+}
+
+/// Nor does what it did before it was evicted count against one that came back.
+TEST(Eviction, WhoComesBackHasAnotherEvictAfter) {
+    const TestRing ring(parameters());
+    Pub pub(ring, 0);
+    const Sub sub(ring, 0);
+    pub.publish_many(8);
+    ring::Gate gate(ring.topic, 0);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    age(ring, 60'000);
+    EXPECT_TRUE(gate.evict_if_stalled(1));
+    const auto again = layout::attach_word(layout::next_token(1000), layout::ReaderMode::gate);
+    ring.topic.readers.entry(0).attach.store_release(again); // where it was
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    age(ring, 59'000);
+    EXPECT_FALSE(gate.evict_if_stalled(1));
+    age(ring, 1'000);
+    EXPECT_TRUE(gate.evict_if_stalled(1));
+    EXPECT_EQ(ring.topic.ring.watch(0).lossy.load_acquire(), again);
+}
+
 /// The clock of a subscriber that left must not count against the next one in its entry.
 TEST(Eviction, ANewSubscriberHasAClockOfItsOwn) {
     const TestRing ring(parameters(FullPolicy::reject));
