@@ -41,6 +41,11 @@ void raise(base::Word32& limit, std::uint32_t to) noexcept {
     limit.store_release(std::max(limit.load_relaxed(), to)); // one writer: the daemon
 }
 
+/// Whoever opens the topic next checks it. The ring's copy is out of subscribers' reach.
+void restore_identity(const Topic& topic) noexcept {
+    identify_readers(topic.readers.header(), topic.ring.parameters(), topic.ring.header().topic);
+}
+
 } // namespace
 
 Reaped reap_publishers(const Topic& topic, const Entries& dead) noexcept {
@@ -83,6 +88,7 @@ void reap_readers(const Topic& topic, const Entries& dead) noexcept {
         entry.pid.store_relaxed(0);
     }
     topic.readers.header().reader_limit.store_release(limit);
+    restore_identity(topic);
     // Every bit, not only those their cells name: a subscriber may have written anything.
     for (std::uint32_t c = 0; c < topic.ring.chunk_count(); ++c) {
         auto* bits = topic.readers.bits(c);
@@ -101,6 +107,7 @@ void reap_readers(const Topic& topic, const Entries& dead) noexcept {
 
 void lease_publisher(const Topic& topic, std::uint32_t owner, std::uint32_t id,
                      std::uint32_t pid) noexcept {
+    restore_identity(topic);
     auto& entry = topic.ring.publisher(owner);
     entry.gate.store_relaxed(0);
     entry.pid.store_relaxed(pid);
@@ -110,6 +117,7 @@ void lease_publisher(const Topic& topic, std::uint32_t owner, std::uint32_t id,
 
 void lease_reader(const Topic& topic, std::uint32_t reader, std::uint64_t token,
                   std::uint32_t pid) noexcept {
+    restore_identity(topic);
     const auto attach = layout::attach_word(token, layout::ReaderMode::gate);
     // Behind wherever it may join, so that the first look at it starts its clock.
     const Sequence behind = topic.ring.header().tail.load_acquire() - topic.ring.capacity() - 2;

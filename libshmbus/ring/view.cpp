@@ -59,17 +59,22 @@ void format_ring(std::span<std::byte> memory, const layout::RingParameters& para
     // Handed out by a system call later, which orders it before anybody's first look.
 }
 
+void identify_readers(layout::ReadersHeader& header, const layout::RingParameters& parameters,
+                      const layout::Uuid& topic) noexcept {
+    header.magic = layout::readers_magic;
+    header.major = layout::layout_major;
+    header.minor = layout::layout_minor;
+    header.total_bytes = layout::readers_geometry_of(parameters).total_bytes;
+    header.topic = topic;
+    header.chunk_count = layout::geometry_of(parameters).chunk_count;
+    header.max_readers = parameters.max_readers;
+}
+
 void format_readers(std::span<std::byte> memory, const layout::RingParameters& parameters,
                     const layout::Uuid& topic) noexcept {
     assert(memory.size() == layout::readers_geometry_of(parameters).total_bytes);
     auto& header = *reinterpret_cast<layout::ReadersHeader*>(memory.data());
-    header.magic = layout::readers_magic;
-    header.major = layout::layout_major;
-    header.minor = layout::layout_minor;
-    header.total_bytes = memory.size();
-    header.topic = topic;
-    header.chunk_count = layout::geometry_of(parameters).chunk_count;
-    header.max_readers = parameters.max_readers;
+    identify_readers(header, parameters, topic);
     header.space.store_relaxed(1);
     header.space_rung.store_relaxed(1);
 }

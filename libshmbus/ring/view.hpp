@@ -27,6 +27,10 @@ void format_ring(std::span<std::byte> memory, const layout::RingParameters& para
 void format_readers(std::span<std::byte> memory, const layout::RingParameters& parameters,
                     const layout::Uuid& topic) noexcept;
 
+/// Writes what check_readers() looks at, once more: a subscriber may have written over it.
+void identify_readers(layout::ReadersHeader& header, const layout::RingParameters& parameters,
+                      const layout::Uuid& topic) noexcept;
+
 /// Checks a mapping that somebody else made against what the daemon said of it: magic, version,
 /// size, topic, parameters. @throws Error(damaged), Error(incompatible)
 void check_ring(std::span<const std::byte> memory, const layout::RingParameters& parameters,
