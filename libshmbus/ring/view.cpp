@@ -61,13 +61,17 @@ void format_ring(std::span<std::byte> memory, const layout::RingParameters& para
 
 void identify_readers(layout::ReadersHeader& header, const layout::RingParameters& parameters,
                       const layout::Uuid& topic) noexcept {
-    header.magic = layout::readers_magic;
-    header.major = layout::layout_major;
-    header.minor = layout::layout_minor;
-    header.total_bytes = layout::readers_geometry_of(parameters).total_bytes;
-    header.topic = topic;
-    header.chunk_count = layout::geometry_of(parameters).chunk_count;
-    header.max_readers = parameters.max_readers;
+    // Only what differs: somebody may be reading it.
+    const auto set = [](auto& field, const auto& value) {
+        if (field != value) field = value;
+    };
+    set(header.magic, layout::readers_magic);
+    set(header.major, layout::layout_major);
+    set(header.minor, layout::layout_minor);
+    set(header.total_bytes, layout::readers_geometry_of(parameters).total_bytes);
+    set(header.topic, topic);
+    set(header.chunk_count, layout::geometry_of(parameters).chunk_count);
+    set(header.max_readers, parameters.max_readers);
 }
 
 void format_readers(std::span<std::byte> memory, const layout::RingParameters& parameters,
