@@ -1,5 +1,7 @@
 #include "tools/peers.hpp"
 
+#include "tools/output.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -19,6 +21,7 @@ Json peers_json(const TopicInfo& topic, const std::vector<PeerInfo>& peers, bool
             json["cursor"] = peer.cursor;
             json["lag"] = lag_of(topic, peer);
             json["lossy"] = peer.lossy;
+            json["waits_for_pid"] = peer.waits_for_pid;
         }
         list.push_back(json);
     }
@@ -50,6 +53,17 @@ const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept {
     for (const PeerInfo& peer : topic.subscribers)
         if (!peer.lossy && (slowest == nullptr || peer.cursor < slowest->cursor)) slowest = &peer;
     return slowest;
+}
+
+std::string holdup_of(const TopicInfo& topic) {
+    const PeerInfo* const gate = slowest_gate(topic);
+    if (gate == nullptr) return {};
+    for (const PeerInfo& publisher : topic.publishers)
+        if (gate->waits_for_pid != 0 && publisher.pid == gate->waits_for_pid)
+            return fmt::format("{} has begun event {} and not finished it: is it stopped?",
+                               describe(publisher), gate->cursor + 1);
+    return fmt::format("{} has {} to acknowledge", describe(*gate),
+                       counted(lag_of(topic, *gate), "event"));
 }
 
 std::string describe(const PeerInfo& peer) {

@@ -20,6 +20,9 @@ namespace shmbus::tools {
 /// nullptr if there is none.
 [[nodiscard]] const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept;
 
+/// Who holds up publishers, and by what: "pid 4711 (sh) has 3 events to acknowledge". Empty: nobody.
+[[nodiscard]] std::string holdup_of(const TopicInfo& topic);
+
 /// "pid 4711 (sh)".
 [[nodiscard]] std::string describe(const PeerInfo& peer);
 

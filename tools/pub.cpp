@@ -198,11 +198,8 @@ PublishResult Publishing::publish_until(std::string_view payload, Deadline deadl
 // "; pid 4711 (sh) has 3 events to acknowledge", as far as the daemon knows.
 std::string Publishing::who_holds_it_up() {
     try {
-        const TopicInfo topic = bus_.topic(arguments_.topic);
-        const PeerInfo* const gate = slowest_gate(topic);
-        if (gate == nullptr) return {};
-        return fmt::format("; {} has {} to acknowledge", describe(*gate),
-                           counted(lag_of(topic, *gate), "event"));
+        const std::string holdup = holdup_of(bus_.topic(arguments_.topic));
+        return holdup.empty() ? "" : "; " + holdup;
     } catch (const Error& error) { // waiting does not need the daemon; knowing for whom does
         return fmt::format("; for whom is not known ({})", error.what());
     }

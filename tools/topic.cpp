@@ -273,10 +273,9 @@ ExitCode remove(const Context& context, const std::string& name, bool force) {
 }
 
 std::string what_drain_waits_for(const TopicInfo& topic) {
-    const PeerInfo* const gate = slowest_gate(topic);
-    if (gate == nullptr) return "waiting for the daemon";
-    return fmt::format("topic '{}': waiting for {}, which has {} to acknowledge", topic.name,
-                       describe(*gate), counted(lag_of(topic, *gate), "event"));
+    const std::string holdup = holdup_of(topic);
+    return fmt::format("topic '{}': waiting{}", topic.name,
+                       holdup.empty() ? " for the daemon" : "; " + holdup);
 }
 
 bool drain_within(const Context& context, Bus& bus, const std::string& topic, Deadline deadline) {

@@ -41,6 +41,7 @@ void write_peers(const registry::Topic& topic, protocol::TopicInfo::Builder to) 
         write_holder(subscribers[i].holder, list[i]);
         list[i].setCursor(subscribers[i].cursor);
         list[i].setLossy(!subscribers[i].gates);
+        list[i].setWaitsForPid(subscribers[i].waits_for_pid);
     }
 }
 

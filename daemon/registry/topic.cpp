@@ -158,12 +158,19 @@ bool Topic::gates(std::uint32_t reader) const noexcept {
            view_.ring.watch(reader).lossy.load_acquire() != attach;
 }
 
+std::uint32_t Topic::claimant_of(Sequence s) const noexcept {
+    const layout::Stamp stamp(view_.ring.slot(s).stamp.load_acquire());
+    if (stamp.slot_state() != layout::SlotState::claimed || stamp.ahead_of(s) != 0) return 0;
+    const auto owner = stamp.owner();
+    return owner < publishers_.size() && publishers_[owner] ? publishers_[owner]->pid : 0;
+}
+
 std::vector<Topic::SubscriberHint> Topic::subscribers() const {
     std::vector<SubscriberHint> hints;
     for (std::uint32_t i = 0; i < readers_.size(); ++i) {
         if (!readers_[i].holder) continue;
-        const Sequence cursor = view_.readers.entry(i).cursor.load_acquire();
-        hints.push_back({*readers_[i].holder, std::min(cursor, head_hint()), gates(i)});
+        const Sequence cursor = std::min(view_.readers.entry(i).cursor.load_acquire(), head_hint());
+        hints.push_back({*readers_[i].holder, cursor, gates(i), claimant_of(cursor + 1)});
     }
     return hints;
 }

@@ -81,6 +81,8 @@ class Topic {
         Holder holder;
         Sequence cursor;
         bool gates; // publishers wait for it
+        std::uint32_t
+            waits_for_pid; // whose event it stands at, begun and not finished; 0: nobody's
     };
     [[nodiscard]] std::vector<SubscriberHint> subscribers() const;
     [[nodiscard]] Sequence head_hint() const noexcept;
@@ -94,6 +96,9 @@ class Topic {
   private:
     /// Whether publishers wait for this subscriber, as shared memory has it.
     [[nodiscard]] bool gates(std::uint32_t reader) const noexcept;
+
+    /// Who has begun event `s` and not finished it; 0: nobody.
+    [[nodiscard]] std::uint32_t claimant_of(Sequence s) const noexcept;
 
     struct Reader {
         std::optional<Holder> holder;

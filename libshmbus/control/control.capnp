@@ -116,6 +116,7 @@ struct Peer {
   command @2 :Text;
   cursor @3 :UInt64;
   lossy @4 :Bool;
+  waitsForPid @5 :UInt32;
 }
 
 struct TopicInfo {

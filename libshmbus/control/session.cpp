@@ -33,7 +33,8 @@ std::vector<PeerInfo> read_peers(capnp::List<protocol::Peer>::Reader from) {
                          .uid = peer.getUid(),
                          .command = to_string(peer.getCommand()),
                          .cursor = peer.getCursor(),
-                         .lossy = peer.getLossy()});
+                         .lossy = peer.getLossy(),
+                         .waits_for_pid = peer.getWaitsForPid()});
     return peers;
 }
 

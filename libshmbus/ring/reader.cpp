@@ -92,6 +92,17 @@ bool Reader::was_evicted() const noexcept {
                          layout::attach_word(token_, layout::ReaderMode::gate);
 }
 
+/// Publishers wait for it no more: they marked it, or another subscriber wrote over its word. Only as long
+/// as the entry is its own, says the ring: nobody else may write there, and it not in somebody else's.
+bool Reader::must_announce() const noexcept {
+    if (!gates_) return false;
+    const auto own = layout::attach_word(token_, layout::ReaderMode::gate);
+    const auto& watch = topic_.ring.watch(index_);
+    if (watch.lossy.load_acquire() == own) return true;
+    return topic_.readers.entry(index_).attach.load_relaxed() != own &&
+           layout::same_lease(watch.seen.load_acquire(), layout::seen_word(own, 0, false));
+}
+
 void Reader::leave() noexcept {
     if (!gates_) return;
     topic_.readers.entry(index_).attach.store_release(
@@ -156,14 +167,7 @@ Reader::Look Reader::resolve(Stamp stamp) noexcept {
         switch (stamp.slot_state()) {
         case SlotState::aborted:
         case SlotState::quarantined: return tombstones();
-        case SlotState::evicted: {
-            layout::EventHeader header;
-            load_header(topic_.ring.slot(next_), header);
-            if (!unchanged(topic_.ring.slot(next_), stamp.word())) return Look::skipped;
-            if (lets_through(header)) return report(next_, GapReason::overrun);
-            ++next_; // nobody asked for it
-            return Look::skipped;
-        }
+        case SlotState::evicted: return without_payload(stamp);
         case SlotState::claimed: publish_cursor(); return Look::nothing;
         case SlotState::empty:
         case SlotState::committed: // with an owner, or it would not have come here
@@ -172,7 +176,7 @@ Reader::Look Reader::resolve(Stamp stamp) noexcept {
         return report(next_, GapReason::corrupt); // no stamp that anybody would write
     }
     publish_cursor(); // past what the filter left out
-    if (was_evicted()) rejoin();
+    if (must_announce()) rejoin();
     const auto state = static_cast<layout::RingState>(topic_.ring.header().state.load_seq_cst());
     if (state != layout::RingState::closed && state != layout::RingState::removed)
         return Look::nothing;
@@ -182,15 +186,30 @@ Reader::Look Reader::resolve(Stamp stamp) noexcept {
     return untouched ? Look::closed : Look::nothing;
 }
 
-Reader::Look Reader::tombstones() noexcept {
-    const auto is_tombstone = [&](Sequence s) {
+/// How far those from next_ on reach that are in one of the states.
+Sequence Reader::last_in(SlotState one, SlotState other) const noexcept {
+    const auto is_in = [&](Sequence s) {
         const Stamp stamp(topic_.ring.slot(s).stamp.load_acquire());
-        return stamp.ahead_of(s) == 0 && (stamp.slot_state() == SlotState::aborted ||
-                                          stamp.slot_state() == SlotState::quarantined);
+        return stamp.ahead_of(s) == 0 && (stamp.slot_state() == one || stamp.slot_state() == other);
     };
     Sequence last = next_;
-    while (last - next_ < topic_.ring.capacity() && is_tombstone(last + 1)) ++last;
-    return report(last, GapReason::aborted);
+    while (last - next_ < topic_.ring.capacity() && is_in(last + 1)) ++last;
+    return last;
+}
+
+Reader::Look Reader::tombstones() noexcept {
+    return report(last_in(SlotState::aborted, SlotState::quarantined), GapReason::aborted);
+}
+
+/// Its chunk has been reused. Its header is there: nobody may have asked for it.
+Reader::Look Reader::without_payload(Stamp stamp) noexcept {
+    if (!has_filter()) return lose(last_in(SlotState::evicted, SlotState::evicted));
+    layout::EventHeader header;
+    load_header(topic_.ring.slot(next_), header);
+    if (!unchanged(topic_.ring.slot(next_), stamp.word())) return Look::skipped;
+    if (lets_through(header)) return lose(next_);
+    ++next_;
+    return Look::skipped;
 }
 
 Reader::Look Reader::overrun() noexcept {
@@ -199,9 +218,12 @@ Reader::Look Reader::overrun() noexcept {
     const Sequence tail = head() + 1;
     const Sequence resume = std::max(std::min(oldest(tail) + overrun_margin_, tail), next_ + 1);
     overrun_margin_ = std::min<std::uint64_t>(overrun_margin_ * 2 + 1, topic_.ring.capacity() / 2);
-    if (!was_evicted()) return report(resume - 1, GapReason::overrun);
-    const Look look = report(resume - 1, GapReason::evicted);
-    rejoin();
+    return lose(resume - 1);
+}
+
+Reader::Look Reader::lose(Sequence last) noexcept {
+    const Look look = report(last, was_evicted() ? GapReason::evicted : GapReason::overrun);
+    if (must_announce()) rejoin();
     return look;
 }
 

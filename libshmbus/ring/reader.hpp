@@ -99,11 +99,15 @@ class Reader {
 
     Look resolve(Stamp stamp) noexcept;
     Look tombstones() noexcept;
+    Look without_payload(Stamp stamp) noexcept;
     Look overrun() noexcept;
+    Look lose(Sequence last) noexcept;
     Look report(Sequence last, GapReason reason) noexcept;
 
     void announce(Sequence cursor) noexcept;
     [[nodiscard]] bool was_evicted() const noexcept;
+    [[nodiscard]] bool must_announce() const noexcept;
+    [[nodiscard]] Sequence last_in(SlotState one, SlotState other) const noexcept;
     void rejoin() noexcept;
     [[nodiscard]] Sequence oldest(Sequence tail) const noexcept;
     [[nodiscard]] Sequence start_of(const Start& start) const noexcept;

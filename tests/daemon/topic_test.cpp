@@ -143,6 +143,22 @@ TEST_F(TopicTest, TakesWhatClientsWriteAsHints) {
     EXPECT_EQ(topic.first_hint(), 1U);
 }
 
+TEST_F(TopicTest, KnowsWhoseEventASubscriberStandsAt) {
+    const auto client = map();
+    const auto publisher = topic.lease_publisher({.pid = 77, .uid = 0, .command = "pub"});
+    const auto lease = topic.lease_subscriber(holder);
+    client.readers.entry(lease->entry).cursor.store_release(4);
+    client.ring.header().tail.store_release(6);
+    const auto standing = [&](layout::SlotState state, std::uint32_t owner) {
+        client.ring.slot(5).stamp.store_release(layout::Stamp::slot(5, state, owner).word());
+        return topic.subscribers().at(0).waits_for_pid;
+    };
+    EXPECT_EQ(topic.subscribers().at(0).waits_for_pid, 0U);
+    EXPECT_EQ(standing(layout::SlotState::claimed, publisher->entry), 77U);
+    EXPECT_EQ(standing(layout::SlotState::claimed, 200), 0U) << "nobody has that entry";
+    EXPECT_EQ(standing(layout::SlotState::committed, 0), 0U);
+}
+
 TEST_F(TopicTest, IsDrainedWhenEverybodyWhoCountsHasAcknowledged) {
     const auto client = map();
     const auto lease = topic.lease_subscriber(holder);

@@ -361,5 +361,47 @@ TEST(Eviction, AnEvictedSubscriberThatLostNothingIsSimplyBack) {
     pub.publish_many(9);
     EXPECT_EQ(ring.tail(), 17U) << "publishers wait for it again";
 }
+
+TEST(Eviction, WhoWasEvictedForItsChunksLearnsItInOneGap) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    while (pub.publish_in_chunk("x").outcome == PublishOutcome::published) {
+    }
+    ASSERT_EQ(ring.tail(), 5U);
+    age(ring, 60'000);
+    for (Sequence s = 5; s <= 7; ++s) EXPECT_EQ(pub.publish_in_chunk("x"), published(s));
+    EXPECT_EQ(sub.drain(), (Strings{"1-3 evicted", "4 x", "5 x", "6 x", "7 x"}));
+}
+
+/// Another subscriber may have written over its word, and then nobody waits for it.
+TEST(Eviction, ASubscriberWhoseWordIsGoneAnnouncesItselfAgain) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    auto& word = ring.topic.readers.entry(0).attach;
+    word.store_release(0);
+    EXPECT_EQ(sub.next(), "") << "it looks, and is back";
+    pub.publish_many(8);
+    EXPECT_EQ(pub.publish("no").outcome, PublishOutcome::full);
+    EXPECT_EQ(sub.drain().size(), 8U);
+
+    word.store_release(0);
+    pub.publish_many(9);
+    EXPECT_EQ(sub.next(), "9-9 overrun");
+    const Sequence relied_on = ring.topic.ring.publisher(0).gate.load_acquire();
+    while (pub.publish("more").outcome == PublishOutcome::published) {
+    }
+    EXPECT_EQ(ring.tail(), relied_on + 9) << "publishers wait again";
+}
+
+TEST(Eviction, WhoseEntryIsSomebodyElsesByNowLeavesItAlone) {
+    const TestRing ring(parameters(FullPolicy::reject));
+    Sub gone(ring, 0);
+    const Sub sub(ring, 0, {.token = layout::tokens_per_lease});
+    const auto word = layout::attach_word(layout::tokens_per_lease, layout::ReaderMode::gate);
+    EXPECT_EQ(gone.next(), "");
+    EXPECT_EQ(ring.topic.readers.entry(0).attach.load_acquire(), word);
+}
 } // namespace
 } // namespace shmbus::test

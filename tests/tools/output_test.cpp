@@ -47,6 +47,17 @@ TEST(Gate, IsTheSlowestThatIsWaitedFor) {
     EXPECT_EQ(slowest_gate(topic_with(peers, FullPolicy::drop_oldest)), nullptr);
 }
 
+TEST(Holdup, IsTheSlowestOrThePublisherThatItWaitsFor) {
+    EXPECT_EQ(holdup_of(topic_with({})), "");
+    TopicInfo topic = topic_with({peer(1, 99), peer(2, 95)});
+    EXPECT_EQ(holdup_of(topic), "pid 2 (s\\x1bh) has 5 events to acknowledge");
+    topic.subscribers[1].waits_for_pid = 7;
+    EXPECT_EQ(holdup_of(topic), "pid 2 (s\\x1bh) has 5 events to acknowledge") << "7 is gone";
+    topic.publishers = {peer(6, 0), peer(7, 0)};
+    EXPECT_EQ(holdup_of(topic),
+              "pid 7 (s\\x1bh) has begun event 96 and not finished it: is it stopped?");
+}
+
 TEST(Topic, CountsItsEvents) {
     TopicInfo topic = topic_with({peer(1, 120)});
     EXPECT_EQ(events_in_ring(topic), 10U);

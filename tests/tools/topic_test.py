@@ -216,12 +216,12 @@ class DrainTest(harness.BusTest):
         self.run_ok("pub", topic, "--lines", stdin=b"1\n2\n")
         sub = self.start_sub(topic, "--from", "all", "--no-ack")
         self.wait_for_output(sub, b"2\n")
-        done = self.run_failing(3, f"waiting for pid {sub.pid} .*2 events", "topic", "drain", topic,
+        done = self.run_failing(3, f"waiting; pid {sub.pid} .*2 events", "topic", "drain", topic,
                                 "--timeout", "1200ms", "--json")
         self.assertEqual(done.json, {"topic": topic, "drained": False})
-        self.assertEqual(done.err.count("waiting for"), 2)
+        self.assertEqual(done.err.count("waiting; "), 2)
         drain = self.start("topic", "drain", topic)
-        self.wait_for_note(drain, f"waiting for pid {sub.pid}")
+        self.wait_for_note(drain, f"waiting; pid {sub.pid}")
         sub.process.kill()
         self.assertEqual(drain.wait().code, 0)
 
@@ -232,7 +232,7 @@ class DrainTest(harness.BusTest):
         sub = self.start_sub(topic, "--from", "all", "--no-ack")
         self.wait_for_output(sub, b"1\n")
         drain = self.start("topic", "drain", topic)
-        self.wait_for_note(drain, "waiting for")
+        self.wait_for_note(drain, "waiting; ")
         drain.send(signal.SIGINT)
         self.assertEqual(drain.wait().code, 130)
 

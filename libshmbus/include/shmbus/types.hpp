@@ -227,6 +227,9 @@ struct PeerInfo {
     std::string command; ///< name of its program, at most 15 bytes; for people, not for decisions
     Sequence cursor = 0; ///< subscribers: the last acknowledged sequence
     bool lossy = false;  ///< subscribers: publishers do not wait for it
+    std::uint32_t waits_for_pid =
+        0; ///< subscribers: who has begun the next event and not finished it;
+           ///< 0: nobody. For longer than a moment: a stopped publisher
 };
 
 /// What the daemon knows of a topic.
