@@ -30,10 +30,9 @@ std::uint32_t parse_size32(std::string_view text) {
 
 std::uint32_t parse_milliseconds(std::string_view text) {
     const Nanoseconds duration = parse_duration(text);
-    if (duration < 1ms || duration % 1ms != 0ns)
-        throw Failure(ExitCode::usage, fmt::format("'{}' is not a whole number of milliseconds "
-                                                   "from 1ms up",
-                                                   printable(text)));
+    if (duration % 1ms != 0ns)
+        throw Failure(ExitCode::usage,
+                      fmt::format("'{}' is not a whole number of milliseconds", printable(text)));
     const std::int64_t ms = duration / 1ms;
     if (ms > std::numeric_limits<std::uint32_t>::max())
         throw Failure(ExitCode::usage, fmt::format("'{}' is too long", printable(text)));

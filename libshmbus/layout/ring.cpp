@@ -73,6 +73,9 @@ std::string problem_with(const RingParameters& p) {
         return "a topic has from 1 to 4095 publisher entries";
     if (p.max_readers < 64 || p.max_readers > max_max_readers || p.max_readers % 64 != 0)
         return "a topic has from 64 to 1024 subscriber entries, in steps of 64";
+    // At 0 every subscriber would be late, and every payload that is being read up for reuse.
+    if (p.evict_after_ms < 1) return "the time until eviction must be at least 1 ms";
+    if (p.hold_timeout_ms < 1) return "the time a payload is held must be at least 1 ms";
     if (p.full_policy > 2) return "unknown full-policy";
     if (p.gate > 2) return "unknown gate";
     return {};

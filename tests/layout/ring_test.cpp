@@ -134,6 +134,8 @@ TEST(Parameters, OutsideTheirLimitsAreRefused) {
         with([](auto& p) { p.max_readers = 0; }),
         with([](auto& p) { p.max_readers = 65; }),
         with([](auto& p) { p.max_readers = 1088; }),
+        with([](auto& p) { p.evict_after_ms = 0; }),
+        with([](auto& p) { p.hold_timeout_ms = 0; }),
         with([](auto& p) { p.full_policy = 3; }),
         with([](auto& p) { p.gate = 3; }),
     };

@@ -215,8 +215,10 @@ struct TopicOptions {
     std::uint64_t max_event = 1U << 20U; ///< largest payload in bytes; 1 to 1 GiB
     std::uint64_t pool_bytes = 64U
                                << 20U; ///< for payloads too large for a slot; 0 to 64 GiB, sparse
-    std::uint32_t evict_after_ms = 10'000;  ///< how long one subscriber may hold up a full topic
-    std::uint32_t hold_timeout_ms = 10'000; ///< how long a held payload is safe from reuse
+    /// How long one subscriber may hold up a full topic: 1 ms to 49 days, all that fits.
+    std::uint32_t evict_after_ms = 10'000;
+    std::uint32_t hold_timeout_ms =
+        10'000; ///< how long a held payload is safe from reuse; likewise
     bool operator==(const TopicOptions&) const = default;
 };
 
