@@ -38,6 +38,20 @@ TEST_F(EventTest, ReleasedCanStillBeAcknowledged) {
     }
 }
 
+TEST_F(EventTest, OfATextMayHaveAttributesAndADeadline) {
+    auto publisher = bus.publisher("orders");
+    auto subscription = bus.subscribe("orders", {.start = Start::all(), .auto_acknowledge = false});
+    for (std::size_t n = 0; n < 64; ++n)
+        ASSERT_TRUE(publisher.publish("x", {.key = "k", .type = 7}, Deadline::now()));
+    EXPECT_EQ(publisher.publish(std::string("too much"), {}, 10ms).outcome,
+              PublishOutcome::timed_out);
+    auto received = subscription.receive(30s);
+    const auto& event = std::get<Event>(received);
+    EXPECT_EQ(event.text(), "x");
+    EXPECT_EQ(event.key(), "k");
+    EXPECT_EQ(event.type(), 7U);
+}
+
 TEST_F(EventTest, ThatNeverWasIsEmpty) {
     const Event event;
     EXPECT_EQ(event.sequence(), 0U);

@@ -101,6 +101,10 @@ class SHMBUS_API Publisher {
     PublishResult publish(std::string_view payload, const Attributes& attributes = {}) noexcept {
         return publish(as_bytes(payload), attributes);
     }
+    PublishResult publish(std::string_view payload, const Attributes& attributes,
+                          Deadline deadline) noexcept {
+        return publish(as_bytes(payload), attributes, deadline);
+    }
 
     /// Copies several payloads into the topic, one event each, and wakes subscribers once. Cheaper
     /// than one by one; the time of all is that of the call. Waits for room as often as it must.
