@@ -71,7 +71,7 @@ Caller::~Caller() {
 
 void Caller::connect() {
     Trouble trouble;
-    run("hello", timeout, trouble,
+    run("saying hello", timeout, trouble,
         [](const protocol::Session::Client&) -> kj::Promise<void> { return kj::READY_NOW; });
 }
 
@@ -81,8 +81,9 @@ void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Troub
         throw Error(Errc::unsupported, "a bus does not survive fork(): open it anew in the child");
     thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
         auto late = link_->timer().afterDelay(to_kj(limit)).then([&] {
-            trouble.note(Error(Errc::timed_out, "the daemon at " + socket + " did not answer " +
-                                                    doing + " in time; is it stopped?"));
+            trouble.note(Error(Errc::timed_out, "the daemon at " + socket +
+                                                    " did not answer in time while " + doing +
+                                                    "; is it stopped?"));
         });
         return link_->ready()
             .then([&](std::exception_ptr failed) -> kj::Promise<void> {

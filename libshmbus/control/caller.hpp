@@ -25,7 +25,7 @@ class Caller : public std::enable_shared_from_this<Caller> {
 
     /// Has a session when it returns. @throws Error
     void connect();
-    /// One call: `send(session)` fills a request and sends it, `read(answer)` takes what is in the
+    /// One call; `doing` goes into messages: "describing topic orders". `send(session)` fills a request and sends it, `read(answer)` takes what is in the
     /// answer, unless that is a refusal. Both on the event thread. @throws Error
     template <class Send, class Read>
     void call(const std::string& doing, std::chrono::nanoseconds limit, Send send, Read read);
@@ -67,8 +67,8 @@ template <class Read> void believe(const std::string& doing, Read read) {
     try {
         read();
     } catch (const kj::Exception& e) {
-        throw Error(Errc::damaged, "the daemon's answer to " + doing +
-                                       " makes no sense: " + e.getDescription().cStr());
+        throw Error(Errc::damaged, "the daemon's answer makes no sense, while " + doing + ": " +
+                                       e.getDescription().cStr());
     }
 }
 

@@ -106,7 +106,7 @@ kj::Promise<std::exception_ptr> Link::attempt() {
                                                   " closed the connection at once; "
                                                   "it is stopping, or has too many connections"));
             else
-                trouble_.note(to_error(e, socket_, "hello"));
+                trouble_.note(to_error(e, socket_, "saying hello"));
         })
         .then([this] {
             attempting_ = false;
@@ -164,14 +164,14 @@ Error to_error(const kj::Exception& e, const std::string& socket, const std::str
     const std::string why = e.getDescription().cStr();
     switch (e.getType()) {
     case kj::Exception::Type::DISCONNECTED:
-        return {Errc::disconnected, "the daemon at " + socket + " went away during " + doing +
+        return {Errc::disconnected, "the daemon at " + socket + " went away while " + doing +
                                         "; it may or may not have acted"};
     case kj::Exception::Type::OVERLOADED: return {Errc::limit, doing + ": " + why};
     case kj::Exception::Type::UNIMPLEMENTED:
-        return {Errc::unsupported, "the daemon at " + socket + " does not know " + doing};
+        return {Errc::unsupported, "the daemon at " + socket + " does not support " + doing};
     case kj::Exception::Type::FAILED: break;
     }
-    return {Errc::system, "the daemon at " + socket + " failed in " + doing + ": " + why};
+    return {Errc::system, "the daemon at " + socket + " failed while " + doing + ": " + why};
 }
 
 void throw_refusal(protocol::Refusal::Reader refusal) {

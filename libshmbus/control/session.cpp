@@ -195,7 +195,7 @@ bool Session::drain_topic(std::string_view name, bool undo, Deadline deadline) {
                                                       deadline.when() - Deadline::Clock::now()));
         bool drained = false;
         impl_->caller->call(
-            of_topic(undo ? "opening again" : "draining", name), wait + impl_->caller->timeout,
+            of_topic(undo ? "reopening" : "draining", name), wait + impl_->caller->timeout,
             [&](protocol::Session::Client& session) {
                 auto request = session.drainTopicRequest();
                 request.setName(to_kj(text));

@@ -55,7 +55,9 @@ TEST(Session, GivesUpOnADaemonThatIsStopped) {
     session->create_topic("orders", {}, false);
     auto lease = session->open_publisher("orders");
     daemon.kill(SIGSTOP);
-    EXPECT_EQ(refusal([&] { (void)session->describe_topic("orders"); }).code, Errc::timed_out);
+    const auto late = refusal([&] { (void)session->describe_topic("orders"); });
+    EXPECT_EQ(late.code, Errc::timed_out);
+    EXPECT_THAT(late.message, HasSubstr(" did not answer in time while describing topic orders; "));
     EXPECT_EQ(refusal([&] { (void)session->open_publisher("orders"); }).code, Errc::timed_out);
     EXPECT_EQ(refusal([&] { Session::connect(daemon.socket(), 100ms); }).code, Errc::timed_out);
     lease.release(); // best effort, in bounded time
@@ -76,7 +78,9 @@ TEST(Session, LearnsOfADeathDuringARequest) {
     });
     EXPECT_EQ(request.wait_for(50ms), std::future_status::timeout);
     daemon.kill(SIGKILL);
-    EXPECT_EQ(request.get().code, Errc::disconnected);
+    const auto gone = request.get();
+    EXPECT_EQ(gone.code, Errc::disconnected);
+    EXPECT_THAT(gone.message, HasSubstr(" went away while describing topic orders; "));
 }
 
 TEST(Session, ServesManyThreads) {
