@@ -33,6 +33,13 @@ Failure no_topic(std::string_view topic, const std::string& remedy) {
     return {ExitCode::not_found, fmt::format("there is no topic '{}'; {}", topic, remedy)};
 }
 
+Failure closed(std::string_view topic, const Error& error) {
+    if (error.code() == Errc::no_such_topic)
+        return {ExitCode::not_found, fmt::format("topic '{}' was removed", topic)};
+    return {exit_code_of(error.code()),
+            fmt::format("topic '{}' was closed: its daemon stopped ({})", topic, error.what())};
+}
+
 std::string how_to_create(const Context& context, std::string_view topic) {
     return fmt::format("to create it: {} topic create {}", context.self(), topic);
 }

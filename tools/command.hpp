@@ -42,6 +42,8 @@ void add_bench(Verb root, Invocation& invocation);
 
 /// "there is no topic 'trades'; ", and the remedy.
 [[nodiscard]] Failure no_topic(std::string_view topic, const std::string& remedy);
+/// Why a topic was closed, by what the daemon says when it is asked for it.
+[[nodiscard]] Failure closed(std::string_view topic, const Error& error);
 [[nodiscard]] std::string how_to_create(const Context& context, std::string_view topic);
 [[nodiscard]] std::string how_to_list(const Context& context);
 

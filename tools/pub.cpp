@@ -234,8 +234,12 @@ void Publishing::explain(PublishOutcome outcome, std::string_view payload) {
 }
 
 void Publishing::explain_closed() {
-    const TopicInfo topic =
-        on_topic(context_, arguments_.topic, [&] { return bus_.topic(arguments_.topic); });
+    TopicInfo topic;
+    try {
+        topic = bus_.topic(arguments_.topic);
+    } catch (const Error& error) {
+        throw closed(arguments_.topic, error);
+    }
     if (topic.draining)
         throw Failure(ExitCode::refused,
                       fmt::format("topic '{0}' is draining and takes no events; to open it again: "

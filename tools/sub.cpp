@@ -79,11 +79,7 @@ void explain_closed(Bus& bus, const std::string& topic) {
     try {
         static_cast<void>(bus.topic(topic));
     } catch (const Error& error) {
-        if (error.code() == Errc::no_such_topic)
-            throw Failure(ExitCode::not_found, fmt::format("topic '{}' was removed", topic));
-        throw Failure(
-            exit_code_of(error.code()),
-            fmt::format("topic '{}' was closed: its daemon stopped ({})", topic, error.what()));
+        throw closed(topic, error);
     }
     throw Failure(
         ExitCode::failed,

@@ -291,6 +291,7 @@ class TroubleTest(PubTest):
         done = pub.wait()
         os.close(write)
         self.assertEqual((done.code, done.json), (5, self.tally(topic, 1, 1, 1)))
+        self.assertEqual(done.err, f"shmbus: topic '{topic}' was removed\n")
 
 
 class DaemonGoneTest(PubTest):
@@ -312,6 +313,28 @@ class DaemonGoneTest(PubTest):
         self.run_failing(4, "shmbusd", "pub", topic, "x")
         sub.send(signal.SIGINT)
         self.assertEqual(sub.wait().code, 130)
+
+    def test_daemon_stopped(self):
+        """The daemon ends in good order: exit 4, with the reason and the count."""
+        directory = self.directory / "second"
+        directory.mkdir()
+        daemon = harness.Daemon(directory)
+        self.addCleanup(daemon.kill)
+        env = harness.environment(SHMBUS_SOCKET=str(daemon.socket))
+        self.run_ok("topic", "create", "t", env=env)
+        read, write = os.pipe()
+        pub = self.start("pub", "t", "--lines", stdin=read, env=env)
+        os.close(read)
+        os.write(write, b"before\n")
+        harness.wait_until("the event", lambda: self.run_ok("topic", "info", "t", "--json",
+                                                            env=env).json["head"] == 1)
+        self.assertEqual(daemon.stop(), 0)
+        os.write(write, b"after\n")
+        done = pub.wait()
+        os.close(write)
+        self.assertEqual(done.code, 4)
+        self.assertRegex(done.err, r"^shmbus: 1 event published before it ended\n"
+                                   r"shmbus: topic 't' was closed: its daemon stopped \(.*\)\n$")
 
     @classmethod
     def tearDownClass(cls):

@@ -190,6 +190,17 @@ class RemoveTest(harness.BusTest):
         self.assertEqual(done.code, 5)
         self.assertIn(f"topic '{topic}' was removed", done.err)
 
+    def test_rm_ends_a_sub_of_several(self):
+        """A sub of several topics ends with the first that is removed: 5, all acknowledged."""
+        gone, stays = self.topic(), self.topic(suffix="-stays")
+        sub = self.start_sub(gone, stays, "--from", "all")
+        self.run_ok("pub", stays, "x")
+        self.wait_for_output(sub, b"x\n")
+        self.run_ok("topic", "rm", gone, "--force")
+        done = sub.wait()
+        self.assertEqual((done.code, done.out), (5, b"x\n"))
+        self.assertEqual(done.err, f"shmbus: topic '{gone}' was removed\n")
+
     def test_rm_ends_a_counting_sub(self):
         """Fewer events than --count is 3, whatever the reason."""
         topic = self.topic()
