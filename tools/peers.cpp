@@ -19,7 +19,8 @@ Json peers_json(const TopicInfo& topic, const std::vector<PeerInfo>& peers, bool
         json["command"] = peer.command;
         if (subscribers) {
             json["cursor"] = peer.cursor;
-            json["lag"] = lag_of(topic, peer);
+            json["lag"] = nullptr;
+            if (const auto lag = lag_of(topic, peer)) json["lag"] = *lag;
             json["lossy"] = peer.lossy;
             json["waits_for_pid"] = peer.waits_for_pid;
         }
@@ -39,8 +40,15 @@ std::string policy_word(FullPolicy policy) {
     return fmt::format("policy {}", static_cast<unsigned>(policy));
 }
 
-std::uint64_t lag_of(const TopicInfo& topic, const PeerInfo& subscriber) noexcept {
+std::optional<std::uint64_t> lag_of(const TopicInfo& topic, const PeerInfo& subscriber) noexcept {
+    constexpr Sequence never = Sequence{1} << 63U; // at a thousand million a second: in 292 years
+    if (topic.head >= never) return {};
     return topic.head > subscriber.cursor ? topic.head - subscriber.cursor : 0;
+}
+
+std::string lag_shown(const TopicInfo& topic, const PeerInfo& subscriber) {
+    const auto lag = lag_of(topic, subscriber);
+    return lag ? fmt::to_string(*lag) : "?";
 }
 
 std::uint64_t events_in_ring(const TopicInfo& topic) noexcept {
@@ -62,8 +70,9 @@ std::string holdup_of(const TopicInfo& topic) {
         if (gate->waits_for_pid != 0 && publisher.pid == gate->waits_for_pid)
             return fmt::format("{} has begun event {} and not finished it: is it stopped?",
                                describe(publisher), gate->cursor + 1);
+    const auto lag = lag_of(topic, *gate);
     return fmt::format("{} has {} to acknowledge", describe(*gate),
-                       counted(lag_of(topic, *gate), "event"));
+                       lag ? counted(*lag, "event") : "events");
 }
 
 std::string describe(const PeerInfo& peer) {

@@ -5,13 +5,19 @@
 
 #include <shmbus/types.hpp>
 
+#include <optional>
+
 namespace shmbus::tools {
 
 /// The word of the command line for a policy: "drop-oldest".
 [[nodiscard]] std::string policy_word(FullPolicy policy);
 
-/// How many events lie between a subscriber and the head.
-[[nodiscard]] std::uint64_t lag_of(const TopicInfo& topic, const PeerInfo& subscriber) noexcept;
+/// How many events lie between a subscriber and the head. Nothing where the head is no number of an
+/// event: a process that may write to the ring has scribbled over it.
+[[nodiscard]] std::optional<std::uint64_t> lag_of(const TopicInfo& topic,
+                                                  const PeerInfo& subscriber) noexcept;
+/// The same for a table: "3", or "?".
+[[nodiscard]] std::string lag_shown(const TopicInfo& topic, const PeerInfo& subscriber);
 
 /// How many sequences are still in the ring.
 [[nodiscard]] std::uint64_t events_in_ring(const TopicInfo& topic) noexcept;

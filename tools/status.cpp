@@ -30,17 +30,12 @@ void put_busy_first(std::vector<TopicInfo>& topics) {
     });
 }
 
-std::string slowest_of(const TopicInfo& topic) {
+// nullptr where nobody subscribes.
+const PeerInfo* slowest_of(const TopicInfo& topic) {
     const auto slowest = std::max_element(
         topic.subscribers.begin(), topic.subscribers.end(),
         [&](const auto& a, const auto& b) { return lag_of(topic, a) < lag_of(topic, b); });
-    return slowest == topic.subscribers.end() ? "" : describe(*slowest);
-}
-
-std::uint64_t largest_lag(const TopicInfo& topic) {
-    std::uint64_t lag = 0;
-    for (const PeerInfo& peer : topic.subscribers) lag = std::max(lag, lag_of(topic, peer));
-    return lag;
+    return slowest == topic.subscribers.end() ? nullptr : &*slowest;
 }
 
 // With the peers, unless the topic has been removed meanwhile.
@@ -67,10 +62,12 @@ std::string screen(Bus& bus, std::vector<TopicInfo> topics, const Context& conte
     const std::size_t shown = std::min(topics.size(), rows_that_fit());
     for (std::size_t i = 0; i < shown; ++i) {
         const TopicInfo topic = in_detail(bus, topics[i]);
+        const PeerInfo* const slowest = slowest_of(topic);
         table.add({topic.name, fmt::to_string(topic.head), fmt::to_string(events_in_ring(topic)),
                    fmt::to_string(topic.publisher_count), fmt::to_string(topic.subscriber_count),
-                   topic.subscribers.empty() ? "-" : fmt::to_string(largest_lag(topic)),
-                   slowest_of(topic), topic.draining ? "draining" : "open"});
+                   slowest == nullptr ? "-" : lag_shown(topic, *slowest),
+                   slowest == nullptr ? "" : describe(*slowest),
+                   topic.draining ? "draining" : "open"});
     }
     std::string text = table.text(colour_wanted(STDOUT_FILENO));
     if (shown < topics.size())

@@ -241,7 +241,7 @@ std::string peers_of(const TopicInfo& topic, bool colour) {
                      {"COMMAND"}});
         for (const PeerInfo& peer : topic.subscribers)
             table.add({fmt::to_string(peer.pid), fmt::to_string(peer.uid),
-                       fmt::to_string(peer.cursor), fmt::to_string(lag_of(topic, peer)),
+                       fmt::to_string(peer.cursor), lag_shown(topic, peer),
                        peer.lossy ? "no" : "yes", printable(peer.command)});
         text += '\n' + table.text(colour);
     }

@@ -2,6 +2,7 @@
 #include "tools/peers.hpp"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace shmbus::tools {
 namespace {
@@ -56,6 +57,25 @@ TEST(Holdup, IsTheSlowestOrThePublisherThatItWaitsFor) {
     topic.publishers = {peer(6, 0), peer(7, 0)};
     EXPECT_EQ(holdup_of(topic),
               "pid 7 (s\\x1bh) has begun event 96 and not finished it: is it stopped?");
+}
+
+TEST(Topic, HasALagOnlyWhereItsHeadMakesSense) {
+    TopicInfo topic = topic_with({peer(1, 97)});
+    const PeerInfo& subscriber = topic.subscribers[0];
+    EXPECT_EQ(lag_shown(topic, subscriber), "3");
+    EXPECT_EQ(json_of(topic, true)["subscribers"][0]["lag"], 3U);
+    for (const Sequence scribble : {~Sequence{0}, ~Sequence{0} - 1, Sequence{1} << 63U}) {
+        topic.head = scribble;
+        EXPECT_EQ(lag_of(topic, subscriber), std::nullopt);
+        EXPECT_EQ(lag_shown(topic, subscriber), "?");
+        EXPECT_EQ(holdup_of(topic), "pid 1 (s\\x1bh) has events to acknowledge");
+        EXPECT_TRUE(json_of(topic, true)["subscribers"][0]["lag"].is_null());
+    }
+    topic.head = 100;
+    for (const Sequence scribble : {~Sequence{0}, Sequence{1} << 63U}) {
+        topic.subscribers[0].cursor = scribble;
+        EXPECT_EQ(lag_shown(topic, subscriber), "0");
+    }
 }
 
 TEST(Topic, CountsItsEvents) {
