@@ -83,6 +83,15 @@ std::string no_such_verb(const std::string& typed, const std::vector<std::string
            (meant.empty() ? "there are " + listed(verbs) : "did you mean '" + meant + "'?");
 }
 
+// "--from is given more than once". CLI11 counts texts there, and says it with names of types.
+std::string given_again(const CLI::App* verb) {
+    for (; verb != nullptr; verb = verb->get_parent())
+        for (const CLI::Option* const option : verb->get_options())
+            if (option->get_items_expected_max() == 1 && option->count() > 1)
+                return option->get_name() + " is given more than once";
+    return {};
+}
+
 // What is wrong with the command line, in one line: a verb that does not exist is the first
 // suspect.
 Failure usage_failure(const CLI::App& root, const CLI::ParseError& error) {
@@ -99,6 +108,8 @@ Failure usage_failure(const CLI::App& root, const CLI::ParseError& error) {
         problem = "not expected: '" + printable(extra.front()) + "'";
     else if (!verbs.empty() && verb.get_require_subcommand_min() > 0)
         problem = "what about " + verb.get_name() + "? There are " + listed(verbs);
+    else if (const std::string again = given_again(&verb); !again.empty())
+        problem = again;
     return {ExitCode::usage, problem + " (see " + full_name(&verb) + " --help)"};
 }
 

@@ -67,6 +67,11 @@ class UsageTest(harness.BusTest):
         ]:
             self.run_failing(2, pattern, *arguments)
 
+            ("^shmbus: --from is given more than once \\(see shmbus sub --help\\)\n$", "sub", "t",
+             "--from", "1", "--from", "2"),
+            ("--key is given more than once", "pub", "t", "--key", "a", "x", "--key=b"),
+            ("--pool is given more than once", "topic", "create", "t", "--pool", "0", "--pool", "0"),
+            ("--socket is given more than once", "--socket", "/x", "topic", "ls", "--socket", "/x"),
     def test_wrong_usage_of_the_daemon(self):
         """shmbusd says what is wrong with its command line as shmbus does; --help is no error."""
         for option, code, pattern in [
