@@ -33,7 +33,7 @@ struct Context {
 };
 
 struct ClientState {
-    static constexpr unsigned max_waiting_calls = 8;
+    static constexpr unsigned max_drains = 8;
     static constexpr unsigned max_capabilities = 4'096;
     static constexpr std::size_t max_in_flight = 256;
 
@@ -43,7 +43,7 @@ struct ClientState {
     base::Fd pidfd; // until the session has it
     std::optional<registry::SessionId> session = {};
     kj::Own<kj::PromiseFulfiller<void>> on_session = {};
-    unsigned waiting_calls = 0;
+    unsigned drains = 0;       // under way
     unsigned capabilities = 0; // that it holds: leases and memory
     /// Topics whose descriptors are on their way. kj queues their bare numbers, so they must stay
     /// open until they are sent, whatever the peer asks for meanwhile: otherwise it could be sent

@@ -87,11 +87,10 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
         const auto topic = topics().find(to_string(parameters.getName()));
         require_administer(*topic);
         const auto wanted = parameters.getUndo() ? RingState::open : RingState::draining;
-        if (wanted == RingState::draining &&
-            client_->waiting_calls >= ClientState::max_waiting_calls)
-            throw Error(Errc::limit, fmt::format("this session has {} calls under way, the most it "
-                                                 "may have",
-                                                 client_->waiting_calls));
+        if (wanted == RingState::draining && client_->drains >= ClientState::max_drains)
+            throw Error(Errc::limit, fmt::format("this session waits for {} drains, the most it "
+                                                 "may",
+                                                 client_->drains));
         if (topic->state() != wanted) {
             topic->set_state(wanted);
             note((parameters.getUndo() ? "opened again topic " : "drains topic ") + topic->name());
@@ -114,7 +113,7 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
                 results.setDrained(yes);
             });
         })
-        .attach(Counted(client_, &ClientState::waiting_calls));
+        .attach(Counted(client_, &ClientState::drains));
 }
 
 kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {

@@ -13,9 +13,11 @@
 # Refusals are values, not exceptions: every result has a `refusal`, null when the call did what it
 # says. An RPC exception means a broken promise: a bug, or a daemon that is going away.
 #
-# Bounds: a message has at most 64 KiB; a name 128 bytes; a session at most 64 calls
-# under way (more are refused with `limit`) and a bus at most 1,024 sessions. Every call ends in
-# bounded time; the only one that waits is `drainTopic`, up to its own deadline.
+# Bounds: a message has at most 64 KiB; a name 128 bytes. A session has at most 8 drains under way
+# (more are refused with `limit`), a connection at most 256 calls whose end it has not acknowledged
+# with a Finish (with more it is cut off), a user 256 sessions and a bus 1,024 beside root's. From a
+# peer that leaves 64 answers or 256 KiB of them unread the daemon reads no more until it reads.
+# Every call ends in bounded time; the only one that waits is `drainTopic`, up to its own deadline.
 #
 # Versions: `hello` carries the protocol's major.minor. Another major is refused with
 # `incompatible`; an unknown minor is fine, as fields are only ever added.

@@ -352,7 +352,7 @@ TEST_F(HostileTest, AnAnswerToNothingEndsTheConnection) {
     expect_service();
 }
 
-TEST_F(HostileTest, ManyWaitingCallsAreRefused) {
+TEST_F(HostileTest, ManyDrainsUnderWayAreRefused) {
     RawClient client(daemon.socket());
     client.bootstrap();
     client.hello();
@@ -369,7 +369,7 @@ TEST_F(HostileTest, ManyWaitingCallsAreRefused) {
     reinterpret_cast<layout::ReaderEntry*>(readers.bytes().data() +
                                            layout::readers_geometry_of(lease.parameters).entries)
         ->attach.store_release(layout::attach_word(lease.token, layout::ReaderMode::gate));
-    constexpr std::uint32_t refused_question = 2 + ClientState::max_waiting_calls;
+    constexpr std::uint32_t refused_question = 2 + ClientState::max_drains;
     for (std::uint32_t question = 2; question <= refused_question; ++question) {
         capnp::MallocMessageBuilder message;
         auto call = message.initRoot<capnp::rpc::Message>().initCall();
