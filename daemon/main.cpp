@@ -65,17 +65,27 @@ void make_state_dir(const std::string& path) {
     if (error) base::throw_system("setting the mode of " + path, error.value());
 }
 
+/// SIGHUP comes when the terminal closes; who started the daemon with nohup has it ignored.
+std::vector<int> signals_that_stop() {
+    struct sigaction hangup {};
+    ::sigaction(SIGHUP, nullptr, &hangup);
+    if (hangup.sa_handler == SIG_IGN) return {SIGTERM, SIGINT};
+    return {SIGTERM, SIGINT, SIGHUP};
+}
+
 void run(const Options& options) {
     const auto path = base::find_socket_path(options.socket, scope_of(options));
     system::raise_descriptor_limit();
     make_state_dir(options.state_dir);
     const system::Listener listener(path, mode_of(options));
 
-    for (const int signal : {SIGTERM, SIGINT}) kj::UnixEventPort::captureSignal(signal);
+    const std::vector<int> signals = signals_that_stop();
+    for (const int signal : signals) kj::UnixEventPort::captureSignal(signal);
     auto io = kj::setupAsyncIo();         // ignores SIGPIPE
     io.waitScope.setBusyPollInterval(64); // who talks without end must not keep others waiting
-    auto stopped =
-        io.unixEventPort.onSignal(SIGTERM).exclusiveJoin(io.unixEventPort.onSignal(SIGINT));
+    kj::Promise<void> stopped = kj::NEVER_DONE;
+    for (const int signal : signals)
+        stopped = stopped.exclusiveJoin(io.unixEventPort.onSignal(signal).ignoreResult());
 
     std::function<void(registry::SessionId)> on_gone;
     registry::Registry topics(options.first_sequence);
@@ -98,7 +108,7 @@ void run(const Options& options) {
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);
     system::announce_ready();
-    stopped.ignoreResult().exclusiveJoin(kj::mv(serving)).wait(io.waitScope);
+    stopped.exclusiveJoin(kj::mv(serving)).wait(io.waitScope);
 
     system::announce_stopping();
     system::log(system::Level::info, "stopping");

@@ -31,12 +31,21 @@ Outcome outcome_of(const std::vector<std::string>& arguments) {
 TEST(Shmbusd, ServesAndGoes) {
     DaemonProcess daemon;
     EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
-    for (const int signal : {SIGTERM, SIGINT}) {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
         daemon.kill(signal);
         EXPECT_EQ(daemon.wait(), 0);
         EXPECT_TRUE(fs::is_empty(daemon.directory()));
         daemon.restart();
     }
+}
+
+TEST(Shmbusd, StaysWhenItsTerminalClosesIfNohupSaysSo) {
+    ::signal(SIGHUP, SIG_IGN); // a program that is executed inherits this
+    DaemonProcess daemon;
+    ::signal(SIGHUP, SIG_DFL);
+    daemon.kill(SIGHUP);
+    EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
+    EXPECT_TRUE(daemon.process().is_running());
 }
 
 TEST(Shmbusd, IsTheOnlyOneAtItsSocket) {
