@@ -40,6 +40,9 @@ class UsageTest(harness.BusTest):
             text = self.run_ok(verb, "--help").out.decode()
             for word in words:
                 self.assertIn(word, text, verb)
+        text = self.run_ok("bench", "--help").out.decode()
+        self.assertEqual(re.findall(r"^  (\w+)  ", text, re.M)[-3:],
+                         ["latency", "throughput", "fanout"])
         text = self.run_ok("topic", "create", "--help").out.decode()
         for word in ("--full", "--capacity", "--slot", "--max-event", "--pool", "--if-missing"):
             self.assertIn(word, text)
@@ -64,14 +67,14 @@ class UsageTest(harness.BusTest):
             ("--socket excludes", "--socket", "/x", "--user"),
             ("--user excludes|--system excludes", "--user", "--system"),
             ("put -- before", "pub", "t", "++"),
-        ]:
-            self.run_failing(2, pattern, *arguments)
-
             ("^shmbus: --from is given more than once \\(see shmbus sub --help\\)\n$", "sub", "t",
              "--from", "1", "--from", "2"),
             ("--key is given more than once", "pub", "t", "--key", "a", "x", "--key=b"),
             ("--pool is given more than once", "topic", "create", "t", "--pool", "0", "--pool", "0"),
             ("--socket is given more than once", "--socket", "/x", "topic", "ls", "--socket", "/x"),
+        ]:
+            self.run_failing(2, pattern, *arguments)
+
     def test_wrong_usage_of_the_daemon(self):
         """shmbusd says what is wrong with its command line as shmbus does; --help is no error."""
         for option, code, pattern in [

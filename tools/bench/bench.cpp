@@ -257,14 +257,20 @@ ExitCode run_bench(const Context& context, const Options& options) {
     return ExitCode::done;
 }
 
+constexpr auto groups = R"(Groups of cases:
+  latency     half a round trip between two processes, by size of the payload
+  throughput  events a second from one process to another, by size of the payload
+  fanout      what a publisher does in a second with 64 subscribers, beside one)";
+
 } // namespace
 
 void add_bench(Verb root, Invocation& invocation) {
     auto options = std::make_shared<Options>();
     const Verb verb = root.add_verb("bench", "measure this bus beside bare probes");
-    verb.add("group", options->group, "which cases")
+    verb.add("GROUP", options->group, "which cases: latency, throughput, fanout, or all (all)")
         .one_of({"latency", "throughput", "fanout", "all"});
     verb.add_flag("--quick", options->quick, "under a minute: fewer cases, fewer slices");
+    verb.footer(groups);
     verb.callback([&invocation, options] {
         invocation.run = [options](const Context& context) { return run_bench(context, *options); };
     });
