@@ -294,21 +294,22 @@ ExitCode publish(const Context& context, const PubArguments& arguments) {
 }
 
 void add_attributes(Verb verb, PubArguments& a) {
-    verb.add_parsed("--key", a.key, parse_key, "K", "the key of each event, at most 255 bytes");
+    verb.add_parsed("--key", a.key, parse_key, "K", "the key of each event, 1 to 255 bytes");
     verb.add_parsed(
         "--type", a.type,
         [](const std::string& text) {
             return static_cast<std::uint32_t>(
                 parse_number(text, 0, std::numeric_limits<std::uint32_t>::max()));
         },
-        "N", "the application's own event type (0)");
+        "N", "the application's own event type, of 32 bits (0)");
     verb.add_parsed("--correlation", a.correlation, parse_correlation, "HEX|new",
-                    "the request it belongs to: 32 hexadecimal digits");
+                    "the request it belongs to: 32 hexadecimal digits, not all 0");
     verb.add_parsed("--cause", a.cause, parse_cause, "TOPIC:SEQ", "the event that made it happen");
     const auto take = [&a](const std::vector<std::string>& texts) {
         a.headers = parse_headers(texts);
     };
-    verb.add_repeated("--header", take, "more, again and again").type("K=V");
+    verb.add_repeated("--header", take, "more, again and again; together at most 4 KiB")
+        .type("K=V");
 }
 
 constexpr auto named_later =
@@ -339,7 +340,7 @@ void add_pub(Verb root, Invocation& invocation) {
     add_attributes(verb, a);
     verb.add_parsed("--timeout", a.timeout, parse_duration, "DURATION",
                     "how long an event may wait for room (as long as it takes)");
-    verb.add_parsed("--rate", a.rate, parse_rate, "N", "at most N events a second");
+    verb.add_parsed("--rate", a.rate, parse_rate, "N", "at most N events a second, 0.001 to 1e9");
     verb.add_unavailable_option("--as", named_later);
     verb.add_unavailable_option("--id", named_later);
     verb.add_unavailable_flag(

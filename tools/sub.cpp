@@ -134,16 +134,19 @@ void add_selection(Verb verb, SubArguments& a) {
     const auto take_types = [&a](const std::vector<std::string>& texts) {
         for (const std::string& text : texts) a.types.push_back(parse_type(text));
     };
-    verb.add_repeated("--type", take_types, "only events of this type; again for one more")
+    verb.add_repeated("--type", take_types,
+                      "only events of this type, of 32 bits; again for one more")
         .type("N");
-    verb.add_parsed("--key", a.key, parse_key, "K", "only events with this key");
+    verb.add_parsed("--key", a.key, parse_key, "K", "only events with this key, 1 to 255 bytes");
     verb.add_parsed(
         "--count", a.count,
         [](const std::string& text) { return parse_number(text, 1, any_number); }, "N",
-        "end after N events");
+        "end after N events, from 1");
     verb.add_parsed("--timeout", a.silence, parse_duration, "DURATION",
                     "end, with 3, when no event came for that long");
-    verb.add_flag("--no-ack", a.no_acknowledge, "acknowledge nothing");
+    verb.add_flag("--no-ack", a.no_acknowledge,
+                  "acknowledge nothing: publishers of a full topic wait for it until they evict "
+                  "it, and again each time");
     verb.add_flag("--lossy", a.lossy,
                   "let publishers of a full topic overwrite what was not read yet: look on without "
                   "holding anybody up");
@@ -168,7 +171,7 @@ void add_presentation(Verb verb, SubArguments& a) {
             [](const std::string& text) {
                 return static_cast<unsigned>(parse_number(text, 0, 1000));
             },
-            "N", "of CMD, with growing pauses, before sub gives up with 1 (3)")
+            "N", "of CMD, up to 1000, with growing pauses, before sub gives up with 1 (3)")
         .needs(command);
 }
 

@@ -139,17 +139,20 @@ void add_create(Verb topic, Invocation& invocation) {
                     "what a publisher does when the ring is full of events that a subscriber still "
                     "needs: wait, fail, or overwrite (block)");
     verb.add_parsed("--capacity", a.capacity, parse_size32, "SLOTS",
-                    "events in the ring, a power of two (16384)");
-    verb.add_parsed(
-        "--slot", a.slot, parse_size32, "BYTES",
-        "of one slot, 64 of them header, a power of two; payloads that fit are inline (256)");
-    verb.add_parsed("--max-event", a.max_event, parse_size, "BYTES", "largest payload (1M)");
+                    "events in the ring, a power of two from 2 to 16M (16384)");
+    verb.add_parsed("--slot", a.slot, parse_size32, "BYTES",
+                    "of one slot, a power of two from 128 to 64K; 64 of them are header, and "
+                    "payloads that do not fit into the rest are in the pool (256)");
+    verb.add_parsed("--max-event", a.max_event, parse_size, "BYTES",
+                    "largest payload, 1 to 1G (1M)");
     verb.add_parsed("--pool", a.pool, parse_size, "BYTES",
-                    "for payloads too large for a slot; used memory only (64M)");
+                    "for payloads too large for a slot, up to 64G; takes memory as it is used. For "
+                    "N events of one size: that size as --max-event, and room for 2 N here (64M)");
     verb.add_parsed("--evict-after", a.evict_after_ms, parse_milliseconds, "DURATION",
-                    "how long one subscriber may hold up a full topic (10s)");
-    verb.add_parsed("--hold-timeout", a.hold_timeout_ms, parse_milliseconds, "DURATION",
-                    "how long a large payload that is being read is safe from reuse (10s)");
+                    "how long one subscriber may hold up a full topic, from 1ms (10s)");
+    verb.add_parsed(
+        "--hold-timeout", a.hold_timeout_ms, parse_milliseconds, "DURATION",
+        "how long a large payload that is being read is safe from reuse, from 1ms (10s)");
     verb.add_flag("--if-missing", a.if_missing,
                   "fine if it exists already with these options; exit 6 if with others");
     for (const char* const name : {"--sync", "--keep-bytes", "--keep-age", "--keep-events"})
