@@ -15,7 +15,6 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <filesystem>
 #include <fmt/format.h>
 #include <iostream>
 #include <unistd.h>
@@ -47,22 +46,13 @@ base::BusScope scope_of(const Options& options) {
 }
 
 constexpr mode_t private_mode = 0600;
+/// For bringing to disk what is in the rings; less than systemd waits.
+constexpr auto longest_stop = std::chrono::seconds(60);
 
 /// Everybody may connect to a system bus, and its policy decides; a user bus is its user's own.
 mode_t mode_of(const Options& options) {
     const bool system = options.system || (!options.user && ::geteuid() == 0);
     return system ? 0666 : private_mode;
-}
-
-void make_state_dir(const std::string& path) {
-    if (path.empty()) return;
-    std::error_code error;
-    if (!std::filesystem::create_directories(path, error)) {
-        if (error) base::throw_system("making " + path, error.value());
-        return; // it was there: its mode is its owner's affair
-    }
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-    if (error) base::throw_system("setting the mode of " + path, error.value());
 }
 
 /// SIGHUP comes when the terminal closes; who started the daemon with nohup has it ignored.
@@ -76,8 +66,9 @@ std::vector<int> signals_that_stop() {
 void run(const Options& options) {
     const auto path = base::find_socket_path(options.socket, scope_of(options));
     system::raise_descriptor_limit();
-    make_state_dir(options.state_dir);
     const system::Listener listener(path, mode_of(options));
+    std::optional<spiller::Storage> storage;
+    if (!options.state_dir.empty()) storage.emplace(options.state_dir);
 
     const std::vector<int> signals = signals_that_stop();
     for (const int signal : signals) kj::UnixEventPort::captureSignal(signal);
@@ -88,7 +79,7 @@ void run(const Options& options) {
         stopped = stopped.exclusiveJoin(io.unixEventPort.onSignal(signal).ignoreResult());
 
     std::function<void(registry::SessionId)> on_gone;
-    registry::Registry topics(options.first_sequence);
+    registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr);
     registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
     supervisor::Supervisor supervisor(io.unixEventPort, sessions);
     control::Context context{
@@ -112,7 +103,11 @@ void run(const Options& options) {
 
     system::announce_stopping();
     system::log(system::Level::info, "stopping");
-    topics.close_all();
+    for (const auto& name : topics.close_all(Deadline(longest_stop)))
+        system::log(
+            system::Level::warning,
+            fmt::format("topic {}: not all is on disk yet; its next start shows what is lost",
+                        name));
 }
 
 } // namespace
@@ -130,8 +125,8 @@ int main(int argc, char** argv) {
     socket->excludes(user)->excludes(system);
     user->excludes(system);
     app.add_option("--state-dir", options.state_dir,
-                   "Directory for topics on disk, made with mode 0700 if missing; nothing is kept "
-                   "there yet, as all topics are in memory");
+                   "Directory for topics on disk, made with mode 0700 if missing; without it, all "
+                   "topics are in memory");
     app.add_option("--test-first-sequence", options.first_sequence)->group(""); // not in --help
     app.add_option("--test-hello-timeout", options.hello_timeout_ms)->group("");
     app.set_version_flag("--version", std::string(control::server_version));

@@ -34,11 +34,22 @@ struct Invocation {
 [[nodiscard]] Bus connect(const BusOptions& options);
 
 void add_topic(Verb root, Invocation& invocation);
+void add_topic_create(Verb topic, Invocation& invocation);
 void add_pub(Verb root, Invocation& invocation);
 void add_sub(Verb root, Invocation& invocation);
 void add_bench(Verb root, Invocation& invocation);
 /// What the program does without a verb.
 [[nodiscard]] ExitCode show_status(const Context& context);
+
+/// Runs an action; what the daemon says when it refuses for this reason gets the remedy appended.
+template <class Action> void with_remedy(Errc reason, const std::string& remedy, Action action) {
+    try {
+        action();
+    } catch (const Error& error) {
+        if (error.code() != reason) throw;
+        throw Failure(exit_code_of(reason), error.what() + remedy);
+    }
+}
 
 /// "there is no topic 'trades'; ", and the remedy.
 [[nodiscard]] Failure no_topic(std::string_view topic, const std::string& remedy);

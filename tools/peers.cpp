@@ -1,6 +1,7 @@
 #include "tools/peers.hpp"
 
 #include "tools/output.hpp"
+#include "tools/units.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -40,6 +41,18 @@ std::string policy_word(FullPolicy policy) {
     return fmt::format("policy {}", static_cast<unsigned>(policy));
 }
 
+std::string retention_of(const TopicInfo& topic) {
+    const TopicOptions& options = topic.options;
+    if (options.retention == Retention::memory) return "memory";
+    std::string text = fmt::format("disk, sync {}", name_of(options.sync));
+    if (options.sync == Sync::interval) text += fmt::format(" of {} ms", options.sync_interval_ms);
+    if (options.keep_bytes != 0) text += ", keeps " + format_size(options.keep_bytes);
+    if (options.keep_age_ms != 0)
+        text += ", " + format_duration(std::chrono::milliseconds(options.keep_age_ms));
+    if (options.keep_events != 0) text += ", " + counted(options.keep_events, "event");
+    return text;
+}
+
 std::optional<std::uint64_t> lag_of(const TopicInfo& topic, const PeerInfo& subscriber) noexcept {
     constexpr Sequence never = Sequence{1} << 63U; // at a thousand million a second: in 292 years
     if (topic.head >= never) return {};
@@ -51,11 +64,12 @@ std::string lag_shown(const TopicInfo& topic, const PeerInfo& subscriber) {
     return lag ? fmt::to_string(*lag) : "?";
 }
 
-std::uint64_t events_in_ring(const TopicInfo& topic) noexcept {
+std::uint64_t events_kept(const TopicInfo& topic) noexcept {
     return topic.head + 1 > topic.first ? topic.head + 1 - topic.first : 0;
 }
 
 const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept {
+    if (topic.options.retention == Retention::disk) return nullptr;    // waits for the disk
     if (topic.options.full == FullPolicy::drop_oldest) return nullptr; // waits for nobody
     const PeerInfo* slowest = nullptr;
     for (const PeerInfo& peer : topic.subscribers)
@@ -64,6 +78,7 @@ const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept {
 }
 
 std::string holdup_of(const TopicInfo& topic) {
+    if (!topic.trouble.empty()) return "the disk takes no events: " + printable(topic.trouble);
     const PeerInfo* const gate = slowest_gate(topic);
     if (gate == nullptr) return {};
     for (const PeerInfo& publisher : topic.publishers)
@@ -83,7 +98,18 @@ Json json_of(const TopicInfo& topic, bool with_peers) {
     Json json;
     json["topic"] = topic.name;
     json["uuid"] = topic.uuid;
-    json["retention"] = "memory";
+    json["retention"] = name_of(topic.options.retention);
+    if (topic.options.retention == Retention::disk) {
+        json["sync"] = name_of(topic.options.sync);
+        if (topic.options.sync == Sync::interval)
+            json["sync_interval_ms"] = topic.options.sync_interval_ms;
+        json["keep_bytes"] = topic.options.keep_bytes;
+        json["keep_age_ms"] = topic.options.keep_age_ms;
+        json["keep_events"] = topic.options.keep_events;
+        json["written"] = topic.written;
+        json["durable"] = topic.durable;
+        json["trouble"] = topic.trouble;
+    }
     json["full"] = policy_word(topic.options.full);
     json["capacity"] = topic.options.capacity;
     json["slot"] = topic.options.slot_bytes;

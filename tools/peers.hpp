@@ -12,6 +12,9 @@ namespace shmbus::tools {
 /// The word of the command line for a policy: "drop-oldest".
 [[nodiscard]] std::string policy_word(FullPolicy policy);
 
+/// "memory", or "disk, sync group, …": where its events live and how long.
+[[nodiscard]] std::string retention_of(const TopicInfo& topic);
+
 /// How many events lie between a subscriber and the head. Nothing where the head is no number of an
 /// event: a process that may write to the ring has scribbled over it.
 [[nodiscard]] std::optional<std::uint64_t> lag_of(const TopicInfo& topic,
@@ -19,11 +22,11 @@ namespace shmbus::tools {
 /// The same for a table: "3", or "?".
 [[nodiscard]] std::string lag_shown(const TopicInfo& topic, const PeerInfo& subscriber);
 
-/// How many sequences are still in the ring.
-[[nodiscard]] std::uint64_t events_in_ring(const TopicInfo& topic) noexcept;
+/// How many sequences are still there.
+[[nodiscard]] std::uint64_t events_kept(const TopicInfo& topic) noexcept;
 
 /// The subscriber that publishers wait for first: the one furthest behind of those that gate.
-/// nullptr if there is none.
+/// nullptr if there is none, or they wait for the disk.
 [[nodiscard]] const PeerInfo* slowest_gate(const TopicInfo& topic) noexcept;
 
 /// Who holds up publishers, and by what: "pid 4711 (sh) has 3 events to acknowledge". Empty: nobody.

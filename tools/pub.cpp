@@ -34,6 +34,7 @@ struct PubArguments {
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<Nanoseconds> timeout;
     std::optional<double> rate;
+    bool wait_durable = false;
 };
 
 CorrelationId parse_correlation(std::string_view text) {
@@ -101,6 +102,7 @@ class Publishing {
     [[nodiscard]] bool topic_blocks();
     PublishResult publish_until(std::string_view payload, Deadline deadline);
     [[nodiscard]] std::string who_holds_it_up();
+    void wait_until_durable(Sequence last);
     [[noreturn]] void explain(PublishOutcome outcome, std::string_view payload);
     [[noreturn]] void explain_closed();
     [[noreturn]] void explain_too_large(const TooLarge& event) const;
@@ -148,13 +150,46 @@ void Publishing::run(Tally& tally) {
     };
     if (arguments_.data) {
         publish_next(*arguments_.data);
-        return;
+    } else {
+        Input input(STDIN_FILENO, arguments_.split, publisher_.max_event());
+        try {
+            while (const auto payload = input.next()) publish_next(*payload);
+        } catch (const TooLarge& event) {
+            explain_too_large(event);
+        }
     }
-    Input input(STDIN_FILENO, arguments_.split, publisher_.max_event());
-    try {
-        while (const auto payload = input.next()) publish_next(*payload);
-    } catch (const TooLarge& event) {
-        explain_too_large(event);
+    if (arguments_.wait_durable && tally.count != 0) wait_until_durable(tally.last);
+}
+
+// The last one: all before it are, too, then.
+void Publishing::wait_until_durable(Sequence last) {
+    const Deadline deadline =
+        arguments_.timeout ? Deadline(*arguments_.timeout) : Deadline::never();
+    const Deadline soon(1s);
+    bool said = false;
+    for (;;) {
+        if (interrupted()) throw Interrupted();
+        const Deadline until = said || deadline.when() < soon.when() ? deadline : soon;
+        switch (publisher_.wait_durable(last, until)) {
+        case Durability::durable: return;
+        case Durability::interrupted: break;
+        case Durability::not_durable:
+            throw Failure(ExitCode::refused,
+                          fmt::format("topic '{}' is not made to survive a power loss: it is in "
+                                      "memory, or its sync is 'none'; the events were published",
+                                      arguments_.topic));
+        case Durability::timed_out:
+            if (deadline.passed())
+                throw Failure(ExitCode::timed_out,
+                              fmt::format("topic '{}': not all is on disk within {}{}; the events "
+                                          "were published",
+                                          arguments_.topic,
+                                          format_duration(arguments_.timeout.value_or(0ns)),
+                                          who_holds_it_up()));
+            note(fmt::format("topic '{}': waiting for the disk{}", arguments_.topic,
+                             who_holds_it_up()));
+            said = true;
+        }
     }
 }
 
@@ -312,8 +347,7 @@ void add_attributes(Verb verb, PubArguments& a) {
         .type("K=V");
 }
 
-constexpr auto named_later =
-    "named publishers need a topic on disk, which this version does not have";
+constexpr auto named_later = "this version does not know publishers by name";
 constexpr auto pub_examples = R"(Examples:
   shmbus pub trades 'hello' --key eu
   tail -f /var/log/syslog | shmbus pub logs --lines
@@ -343,8 +377,8 @@ void add_pub(Verb root, Invocation& invocation) {
     verb.add_parsed("--rate", a.rate, parse_rate, "N", "at most N events a second, 0.001 to 1e9");
     verb.add_unavailable_option("--as", named_later);
     verb.add_unavailable_option("--id", named_later);
-    verb.add_unavailable_flag(
-        "--wait-durable", "only a topic on disk is durable, and this version does not have those");
+    verb.add_flag("--wait-durable", a.wait_durable,
+                  "end when all survive a power loss, within --timeout; for a topic on disk");
     verb.footer(pub_examples);
     verb.callback([arguments, &invocation] {
         arguments->topic = parse_name(arguments->topic, "topic");

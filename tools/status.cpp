@@ -52,7 +52,7 @@ std::string screen(Bus& bus, std::vector<TopicInfo> topics, const Context& conte
     using enum Table::Align;
     Table table({{"TOPIC"},
                  {"HEAD", right},
-                 {"IN RING", right},
+                 {"EVENTS", right},
                  {"PUBS", right},
                  {"SUBS", right},
                  {"LAG", right},
@@ -63,7 +63,7 @@ std::string screen(Bus& bus, std::vector<TopicInfo> topics, const Context& conte
     for (std::size_t i = 0; i < shown; ++i) {
         const TopicInfo topic = in_detail(bus, topics[i]);
         const PeerInfo* const slowest = slowest_of(topic);
-        table.add({topic.name, fmt::to_string(topic.head), fmt::to_string(events_in_ring(topic)),
+        table.add({topic.name, fmt::to_string(topic.head), fmt::to_string(events_kept(topic)),
                    fmt::to_string(topic.publisher_count), fmt::to_string(topic.subscriber_count),
                    slowest == nullptr ? "-" : lag_shown(topic, *slowest),
                    slowest == nullptr ? "" : describe(*slowest),

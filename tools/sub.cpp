@@ -68,7 +68,7 @@ SubscribeOptions subscribe_options(const SubArguments& arguments) {
 void hint_at_older_events(Bus& bus, const Subscription& subscription) {
     try {
         const TopicInfo topic = bus.topic(subscription.topic());
-        if (topic.first >= subscription.position() || events_in_ring(topic) == 0) return;
+        if (topic.first >= subscription.position() || events_kept(topic) == 0) return;
         note(fmt::format("topic '{}' has {} older than this; to see them: --from all", topic.name,
                          counted(subscription.position() - topic.first, "event")));
     } catch (const Error&) { // the subscription stands; only the hint is lost

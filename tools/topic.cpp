@@ -1,4 +1,4 @@
-// shmbus topic create|ls|info|rm|drain: the topics of a bus.
+// shmbus topic ls|info|rm|drain: the topics of a bus.
 #include "tools/command.hpp"
 #include "tools/output.hpp"
 #include "tools/peers.hpp"
@@ -18,155 +18,6 @@ namespace shmbus::tools {
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr auto no_disk = "only topics on disk have this, and this version keeps topics in memory";
-
-std::uint32_t parse_size32(std::string_view text) {
-    const std::uint64_t size = parse_size(text);
-    if (size > std::numeric_limits<std::uint32_t>::max())
-        throw Failure(ExitCode::usage, fmt::format("'{}' is too large", printable(text)));
-    return static_cast<std::uint32_t>(size);
-}
-
-std::uint32_t parse_milliseconds(std::string_view text) {
-    const Nanoseconds duration = parse_duration(text);
-    if (duration % 1ms != 0ns)
-        throw Failure(ExitCode::usage,
-                      fmt::format("'{}' is not a whole number of milliseconds", printable(text)));
-    const std::int64_t ms = duration / 1ms;
-    if (ms > std::numeric_limits<std::uint32_t>::max())
-        throw Failure(ExitCode::usage, fmt::format("'{}' is too long", printable(text)));
-    return static_cast<std::uint32_t>(ms);
-}
-
-FullPolicy parse_policy(std::string_view text) {
-    for (const auto policy : {FullPolicy::block, FullPolicy::reject, FullPolicy::drop_oldest})
-        if (text == policy_word(policy)) return policy;
-    throw Failure(ExitCode::usage,
-                  fmt::format("'{}' is none of block, reject and drop-oldest", printable(text)));
-}
-
-void check_retention(std::string_view text) {
-    if (text == "disk")
-        throw Failure(ExitCode::usage, "this version keeps topics in memory only; topics on disk "
-                                       "come with a later one");
-    if (text != "memory")
-        throw Failure(ExitCode::usage,
-                      fmt::format("'{}' is neither disk nor memory", printable(text)));
-}
-
-void check_profile(std::string_view text) {
-    if (text != "fast")
-        throw Failure(ExitCode::usage,
-                      fmt::format("'{}': there is one profile, fast", printable(text)));
-}
-
-// Runs an action; what the daemon says when it refuses for this reason gets the remedy appended.
-template <class Action> void with_remedy(Errc reason, const std::string& remedy, Action action) {
-    try {
-        action();
-    } catch (const Error& error) {
-        if (error.code() != reason) throw;
-        throw Failure(exit_code_of(reason), error.what() + remedy);
-    }
-}
-
-// The options of `topic create`; what is not given follows the profile.
-struct CreateArguments {
-    std::string name;
-    std::string retention;
-    std::string profile;
-    bool if_missing = false;
-    std::optional<FullPolicy> full;
-    std::optional<std::uint32_t> capacity;
-    std::optional<std::uint32_t> slot;
-    std::optional<std::uint64_t> max_event;
-    std::optional<std::uint64_t> pool;
-    std::optional<std::uint32_t> evict_after_ms;
-    std::optional<std::uint32_t> hold_timeout_ms;
-
-    [[nodiscard]] TopicOptions options() const {
-        TopicOptions options;
-        if (profile == "fast") {
-            options.full = FullPolicy::drop_oldest;
-            options.slot_bytes = 128;
-        }
-        options.full = full.value_or(options.full);
-        options.capacity = capacity.value_or(options.capacity);
-        options.slot_bytes = slot.value_or(options.slot_bytes);
-        options.max_event = max_event.value_or(options.max_event);
-        options.pool_bytes = pool.value_or(options.pool_bytes);
-        options.evict_after_ms = evict_after_ms.value_or(options.evict_after_ms);
-        options.hold_timeout_ms = hold_timeout_ms.value_or(options.hold_timeout_ms);
-        return options;
-    }
-};
-
-ExitCode create(const Context& context, const CreateArguments& arguments) {
-    const std::string name = parse_name(arguments.name, "topic");
-    Bus bus = connect(context.bus);
-    bool created = true;
-    if (arguments.if_missing)
-        created = bus.create_topic_if_missing(name, arguments.options());
-    else
-        with_remedy(Errc::topic_exists,
-                    fmt::format("; --if-missing allows that if the options are the same; to remove "
-                                "it: {} topic rm {}",
-                                context.self(), name),
-                    [&] { bus.create_topic(name, arguments.options()); });
-    if (created && arguments.retention.empty() && arguments.profile.empty())
-        note(
-            fmt::format("topic '{}' is in memory only: its events are gone when shmbusd ends (this "
-                        "version has no topics on disk; --retention memory says it is meant)",
-                        name));
-    if (context.json) write_out(to_line(Json{{"topic", name}, {"created", created}}));
-    return ExitCode::done;
-}
-
-void add_create(Verb topic, Invocation& invocation) {
-    const auto arguments = std::make_shared<CreateArguments>();
-    CreateArguments& a = *arguments;
-    const Verb verb = topic.add_verb("create", "make a topic");
-    verb.add("NAME", a.name, "its name").required();
-    verb.add("--retention", a.retention, "where its events live: memory")
-        .type("disk|memory")
-        .check(check_retention);
-    verb.add("--profile", a.profile,
-             "fast: memory, drop-oldest, slots of 128 bytes, unless told otherwise")
-        .type("fast")
-        .check(check_profile);
-    verb.add_parsed("--full", a.full, parse_policy, "block|reject|drop-oldest",
-                    "what a publisher does when the ring is full of events that a subscriber still "
-                    "needs: wait, fail, or overwrite (block)");
-    verb.add_parsed("--capacity", a.capacity, parse_size32, "SLOTS",
-                    "events in the ring, a power of two from 2 to 16M (16384)");
-    verb.add_parsed("--slot", a.slot, parse_size32, "BYTES",
-                    "of one slot, a power of two from 128 to 64K; 64 of them are header, and "
-                    "payloads that do not fit into the rest are in the pool (256)");
-    verb.add_parsed("--max-event", a.max_event, parse_size, "BYTES",
-                    "largest payload, 1 to 1G (1M)");
-    verb.add_parsed("--pool", a.pool, parse_size, "BYTES",
-                    "for payloads too large for a slot, up to 64G; takes memory as it is used. For "
-                    "N events of one size: that size as --max-event, and room for 2 N here (64M)");
-    verb.add_parsed("--evict-after", a.evict_after_ms, parse_milliseconds, "DURATION",
-                    "how long one subscriber may hold up a full topic, from 1ms (10s)");
-    verb.add_parsed(
-        "--hold-timeout", a.hold_timeout_ms, parse_milliseconds, "DURATION",
-        "how long a large payload that is being read is safe from reuse, from 1ms (10s)");
-    verb.add_flag("--if-missing", a.if_missing,
-                  "fine if it exists already with these options; exit 6 if with others");
-    for (const char* const name : {"--sync", "--keep-bytes", "--keep-age", "--keep-events"})
-        verb.add_unavailable_option(name, no_disk);
-    verb.add_unavailable_flag("--hold", no_disk);
-    verb.add_unavailable_option("--schema", "this version knows no schemas");
-    verb.footer(
-        "Example:\n  shmbus topic create trades --retention memory --full reject --slot 128");
-    verb.callback([arguments, &invocation] {
-        invocation.run = [arguments](const Context& context) {
-            return create(context, *arguments);
-        };
-    });
-}
 
 ExitCode list(const Context& context) {
     const std::vector<TopicInfo> topics = connect(context.bus).topics();
@@ -202,27 +53,36 @@ ExitCode list(const Context& context) {
     return ExitCode::done;
 }
 
+std::string on_disk(const TopicInfo& topic) {
+    if (topic.options.retention == Retention::memory) return {};
+    return fmt::format("on disk       up to {}; to survive a power loss, up to {}\n{}",
+                       topic.written, topic.durable,
+                       topic.trouble.empty() ? ""
+                                             : "trouble       " + printable(topic.trouble) + '\n');
+}
+
 std::string facts_of(const TopicInfo& topic) {
     const TopicOptions& options = topic.options;
     const auto ms = [](std::uint32_t n) { return format_duration(std::chrono::milliseconds(n)); };
     return fmt::format("topic         {}\n"
                        "uuid          {}\n"
                        "state         {}\n"
-                       "retention     memory, {}\n"
+                       "retention     {}\n"
+                       "memory        {}\n"
                        "when full     {}\n"
                        "ring          {} slots of {}\n"
                        "largest event {}\n"
                        "pool          {}\n"
                        "evict after   {}\n"
                        "hold timeout  {}\n"
-                       "events        {} in the ring, from {}; head {}\n"
-                       "creator       uid {}\n",
+                       "events        {} there, from {}; head {}\n"
+                       "creator       uid {}\n{}",
                        topic.name, topic.uuid, topic.draining ? "draining" : "open",
-                       format_size(topic.memory_bytes), policy_word(options.full), options.capacity,
-                       format_size(options.slot_bytes), format_size(options.max_event),
-                       format_size(options.pool_bytes), ms(options.evict_after_ms),
-                       ms(options.hold_timeout_ms), events_in_ring(topic), topic.first, topic.head,
-                       topic.creator_uid);
+                       retention_of(topic), format_size(topic.memory_bytes),
+                       policy_word(options.full), options.capacity, format_size(options.slot_bytes),
+                       format_size(options.max_event), format_size(options.pool_bytes),
+                       ms(options.evict_after_ms), ms(options.hold_timeout_ms), events_kept(topic),
+                       topic.first, topic.head, topic.creator_uid, on_disk(topic));
 }
 
 std::string peers_of(const TopicInfo& topic, bool colour) {
@@ -344,7 +204,7 @@ void add_remove(Verb topic, Invocation& invocation) {
 void add_topic(Verb root, Invocation& invocation) {
     const Verb topic = root.add_verb("topic", "create, list, describe, remove, drain topics");
     topic.require_verb();
-    add_create(topic, invocation);
+    add_topic_create(topic, invocation);
     topic.add_verb("ls", "list all topics").callback([&invocation] { invocation.run = list; });
     const auto name = std::make_shared<std::string>();
     const Verb info_verb = topic.add_verb("info", "everything about one topic");

@@ -26,6 +26,12 @@ void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to) 
     to.setMemoryBytes(topic.memory().total);
     to.setCreatorUid(topic.creator());
     to.setExclusive(topic.is_exclusive());
+    if (topic.disk()) {
+        const auto kept = topic.disk()->kept();
+        to.setWritten(kept.written);
+        to.setDurable(kept.durable);
+        to.setTrouble(to_kj(kept.trouble));
+    }
     to.setDraining(topic.state() == layout::RingState::draining);
     to.setPublisherCount(static_cast<std::uint32_t>(topic.publisher_count()));
     to.setSubscriberCount(static_cast<std::uint32_t>(topic.subscriber_count()));

@@ -45,12 +45,12 @@ struct ClientState {
     kj::Own<kj::PromiseFulfiller<void>> on_session = {};
     unsigned drains = 0;       // under way
     unsigned capabilities = 0; // that it holds: leases and memory
-    /// Topics whose descriptors are on their way. kj queues their bare numbers, so they must stay
+    /// What has the descriptors that are on their way. kj queues their bare numbers, so they must stay
     /// open until they are sent, whatever the peer asks for meanwhile: otherwise it could be sent
     /// what got the same number next. One for each answer, in order, taken off as answers are sent.
-    /// An answer that the peer cancels is never sent; then topics stay a little longer than need
+    /// An answer that the peer cancels is never sent; then they stay a little longer than need
     /// be.
-    std::deque<std::shared_ptr<registry::Topic>> in_flight = {};
+    std::deque<std::shared_ptr<const void>> in_flight = {};
 
     [[nodiscard]] Subject subject() const { return {peer.uid, peer.groups}; }
 };

@@ -1,5 +1,8 @@
 #include "daemon/control/leases.hpp"
 
+#include "daemon/control/answering.hpp"
+#include "daemon/spiller/segment_file.hpp"
+
 namespace shmbus::control {
 
 void write_access(const std::shared_ptr<ClientState>& client,
@@ -17,6 +20,35 @@ void write_access(const std::shared_ptr<ClientState>& client,
         kj::heap<MemoryServer>(client, topic, publishes ? readers.read_only : readers.writable));
     to.setTrusted(client->context.policy.has_to_itself(client->subject()));
     client->in_flight.push_back(topic);
+}
+
+void require_room(const ClientState& client) {
+    if (client.capabilities >= ClientState::max_capabilities ||
+        client.in_flight.size() >= ClientState::max_in_flight)
+        throw Error(Errc::limit, "this session holds too many publishers and subscribers: open "
+                                 "another connection for more");
+}
+
+kj::Promise<void> SubscriberLeaseServer::openSegment(OpenSegmentContext context) {
+    return answer(context, "openSegment", [&](auto parameters, auto results) {
+        require_room(*client());
+        const auto& disk = topic_->disk();
+        if (!disk)
+            throw Error(Errc::unsupported,
+                        "topic " + topic_->name() + " is in memory: it has no files");
+        const std::uint64_t from = parameters.getFrom();
+        auto found = parameters.getByTime() ? spiller::open_segment_of_time(*disk, from)
+                                            : spiller::open_segment(*disk, from);
+        if (!found) return;
+        auto segment = results.initSegment();
+        segment.setFirst(found->first);
+        segment.setEnd(found->end);
+        segment.setBytes(found->bytes);
+        segment.setDurable(found->durable);
+        const auto file = std::make_shared<const base::Fd>(std::move(found->file));
+        segment.setFile(kj::heap<FileServer>(client(), file));
+        client()->in_flight.push_back(file);
+    });
 }
 
 } // namespace shmbus::control

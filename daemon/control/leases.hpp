@@ -21,8 +21,20 @@ class MemoryServer final : public protocol::Memory::Server {
     int fd_;
 };
 
+/// A descriptor of a file.
+class FileServer final : public protocol::Memory::Server {
+  public:
+    FileServer(std::shared_ptr<ClientState> client, std::shared_ptr<const base::Fd> fd)
+        : counted_(std::move(client), &ClientState::capabilities), fd_(std::move(fd)) {}
+    kj::Maybe<int> getFd() override { return fd_->get(); }
+
+  private:
+    Counted counted_;
+    std::shared_ptr<const base::Fd> fd_;
+};
+
 /// An entry. Dropping it is no release: the client may still be writing.
-template <class Interface> class LeaseServer final : public Interface::Server {
+template <class Interface> class LeaseServer : public Interface::Server {
   public:
     LeaseServer(std::shared_ptr<ClientState> client, registry::Sessions::LeaseId lease)
         : client_(std::move(client)), counted_(client_, &ClientState::capabilities), lease_(lease) {
@@ -32,11 +44,30 @@ template <class Interface> class LeaseServer final : public Interface::Server {
         return kj::READY_NOW;
     }
 
+  protected:
+    [[nodiscard]] const std::shared_ptr<ClientState>& client() const noexcept { return client_; }
+
   private:
     std::shared_ptr<ClientState> client_;
     Counted counted_;
     registry::Sessions::LeaseId lease_;
 };
+
+using PublisherLeaseServer = LeaseServer<protocol::PublisherLease>;
+
+class SubscriberLeaseServer final : public LeaseServer<protocol::SubscriberLease> {
+  public:
+    SubscriberLeaseServer(std::shared_ptr<ClientState> client, registry::Sessions::LeaseId lease,
+                          std::shared_ptr<registry::Topic> topic)
+        : LeaseServer(std::move(client), lease), topic_(std::move(topic)) {}
+    kj::Promise<void> openSegment(OpenSegmentContext context) override;
+
+  private:
+    std::shared_ptr<registry::Topic> topic_;
+};
+
+/// Whether a session may be given one capability more. @throws Error(limit)
+void require_room(const ClientState& client);
 
 /// Publishers get the ring for writing, subscribers the readers object.
 enum class Role { publisher, subscriber };

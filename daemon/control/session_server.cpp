@@ -123,7 +123,7 @@ kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         results.setEntry(grant.entry.entry);
         results.setPublisher(grant.entry.id);
-        results.setLease(kj::heap<LeaseServer<protocol::PublisherLease>>(client_, grant.lease));
+        results.setLease(kj::heap<PublisherLeaseServer>(client_, grant.lease));
         write_access(client_, topic, Role::publisher, results.initAccess());
     });
 }
@@ -135,7 +135,7 @@ kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         results.setEntry(grant.entry.entry);
         results.setToken(grant.entry.token);
-        results.setLease(kj::heap<LeaseServer<protocol::SubscriberLease>>(client_, grant.lease));
+        results.setLease(kj::heap<SubscriberLeaseServer>(client_, grant.lease, topic));
         write_access(client_, topic, Role::subscriber, results.initAccess());
     });
 }
@@ -153,10 +153,7 @@ void SessionServer::require_administer(const registry::Topic& topic) const {
 
 std::shared_ptr<registry::Topic> SessionServer::openable(capnp::Text::Reader name) const {
     require_use();
-    if (client_->capabilities >= ClientState::max_capabilities ||
-        client_->in_flight.size() >= ClientState::max_in_flight)
-        throw Error(Errc::limit, "this session holds too many publishers and subscribers: open "
-                                 "another connection for more");
+    require_room(*client_);
     return topics().find(to_string(name));
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/registry/registry.hpp"
 
 #include "daemon/registry/limits.hpp"
+#include "daemon/system/log.hpp"
 #include "daemon/system/memory.hpp"
 #include "daemon/system/service.hpp"
 #include "shmbus/error.hpp"
@@ -15,6 +16,8 @@ namespace {
 constexpr std::uint64_t mib = 1U << 20U;
 
 std::string shown(FullPolicy policy) { return name_of(policy); }
+std::string shown(Retention retention) { return name_of(retention); }
+std::string shown(Sync sync) { return name_of(sync); }
 std::string shown(std::uint64_t number) { return std::to_string(number); }
 
 void check_name(const std::string& name) {
@@ -23,6 +26,22 @@ void check_name(const std::string& name) {
             Errc::bad_argument,
             "a topic's name begins with a letter or digit and goes on with letters, digits, "
             "'.', '_' and '-', at most 128 in all");
+}
+
+/// @throws Error(bad_argument)
+void check_options(const std::string& name, const TopicOptions& options, Sequence first) {
+    const auto refuse = [&](const std::string& problem) {
+        throw Error(Errc::bad_argument, "topic " + name + ": " + problem);
+    };
+    if (const auto problem = layout::problem_with(Topic::parameters_of(options, first));
+        !problem.empty())
+        refuse(problem);
+    if (options.retention > Retention::disk) refuse("unknown retention");
+    if (options.sync > Sync::group) refuse("unknown kind of sync");
+    constexpr std::uint32_t longest = 3'600'000;
+    if (options.sync == Sync::interval &&
+        (options.sync_interval_ms < 1 || options.sync_interval_ms > longest))
+        refuse("the interval of a sync must be from 1 to 3,600,000 ms");
 }
 
 } // namespace
@@ -41,15 +60,63 @@ std::string difference(const TopicOptions& existing, const TopicOptions& wanted)
     compare("pool", existing.pool_bytes, wanted.pool_bytes);
     compare("evict-after", existing.evict_after_ms, wanted.evict_after_ms);
     compare("hold-timeout", existing.hold_timeout_ms, wanted.hold_timeout_ms);
+    compare("retention", existing.retention, wanted.retention);
+    if (existing.retention == Retention::memory || wanted.retention == Retention::memory)
+        return text; // the rest means nothing to one of them
+    compare("sync", existing.sync, wanted.sync);
+    if (existing.sync == Sync::interval && wanted.sync == Sync::interval)
+        compare("sync interval", existing.sync_interval_ms, wanted.sync_interval_ms);
+    compare("keep-bytes", existing.keep_bytes, wanted.keep_bytes);
+    compare("keep-age", existing.keep_age_ms, wanted.keep_age_ms);
+    compare("keep-events", existing.keep_events, wanted.keep_events);
     return text;
+}
+
+Registry::Registry(Sequence first, spiller::Storage* storage) : first_(first), storage_(storage) {
+    if (storage_ == nullptr) return;
+    for (const auto& name : storage_->topics()) bring_back(name);
+}
+
+void Registry::bring_back(const std::string& name) {
+    try {
+        const auto record = storage_->find(name);
+        if (!record) return;
+        check_options(name, record->options, first_);
+        topics_.emplace(name, adopt(name, *record, storage_->open(name, *record)));
+    } catch (const std::exception& e) {
+        unavailable_.emplace(name, e.what());
+        system::log(system::Level::error, fmt::format("topic {} is not there: {}", name, e.what()));
+    }
+}
+
+std::shared_ptr<Topic> Registry::adopt(const std::string& name, const store::TopicRecord& record,
+                                       spiller::OpenLog log) {
+    auto topic = std::make_shared<Topic>(name, record.uuid, record.options, log.log->next(),
+                                         static_cast<uid_t>(record.creator));
+    topic->carry(std::move(log));
+    storage_->carry({topic, topic->disk().get()}); // its memory is there as long as it is carried
+    return topic;
+}
+
+std::shared_ptr<Topic> Registry::make(const std::string& name, const TopicOptions& options,
+                                      uid_t creator) {
+    if (options.retention == Retention::memory)
+        return std::make_shared<Topic>(name, Topic::new_uuid(), options, first_, creator);
+    const store::TopicRecord record{Topic::new_uuid(), options, creator};
+    auto log = storage_->create(name, record, first_);
+    try {
+        return adopt(name, record, std::move(log));
+    } catch (...) {
+        storage_->clear(name, record.uuid);
+        throw;
+    }
 }
 
 bool Registry::create(const std::string& name, const TopicOptions& options, bool if_missing,
                       uid_t creator) {
     check_name(name);
-    const auto parameters = Topic::parameters_of(options, first_);
-    if (const auto problem = layout::problem_with(parameters); !problem.empty())
-        throw Error(Errc::bad_argument, "topic " + name + ": " + problem);
+    check_options(name, options, first_);
+    check_available(name);
     if (const auto found = topics_.find(name); found != topics_.end()) {
         if (!if_missing) throw Error(Errc::topic_exists, "topic " + name + " exists already");
         const auto differs = difference(found->second->options(), options);
@@ -58,9 +125,19 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
                         "topic " + name + " exists with other options: " + differs);
         return false;
     }
-    check_limits(creator, Topic::need_of(parameters));
-    topics_.emplace(name, std::make_shared<Topic>(name, options, first_, creator));
+    check_limits(creator, Topic::need_of(Topic::parameters_of(options, first_)));
+    if (options.retention == Retention::disk && storage_ == nullptr)
+        throw Error(Errc::unsupported, "topic " + name +
+                                           ": this bus keeps nothing on disk; start its "
+                                           "daemon with --state-dir DIR");
+    topics_.emplace(name, make(name, options, creator));
     return true;
+}
+
+void Registry::check_available(const std::string& name) const {
+    if (const auto found = unavailable_.find(name); found != unavailable_.end())
+        throw Error(Errc::damaged,
+                    "topic " + name + " is on disk and cannot be opened: " + found->second);
 }
 
 void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
@@ -107,6 +184,7 @@ void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
 std::shared_ptr<Topic> Registry::find(const std::string& name) const {
     check_name(name);
     const auto found = topics_.find(name);
+    check_available(name);
     if (found == topics_.end())
         throw Error(Errc::no_such_topic,
                     "no topic " + name + " on this bus; make it with: shmbus topic create " + name);
@@ -119,6 +197,7 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
     if (!holders.empty() && !force)
         throw Error(Errc::busy, "topic " + topic->name() + " is in use by " + named(holders) +
                                     "; stop them, or remove it by force");
+    if (topic->disk()) storage_->remove(topic->name(), topic->uuid(), {topic, topic->disk().get()});
     removed_.emplace_back(topic);
     topic->set_state(layout::RingState::removed);
     topics_.erase(topic->name());
@@ -133,8 +212,13 @@ Registry::Page Registry::list(std::string_view after, std::size_t limit) const {
     return page;
 }
 
-void Registry::close_all() noexcept {
+std::vector<std::string> Registry::close_all(Deadline deadline) {
     for (const auto& [name, topic] : topics_) topic->set_state(layout::RingState::closed);
+    std::vector<std::string> late;
+    for (const auto& [name, topic] : topics_)
+        if (topic->disk() && !storage_->finish({topic, topic->disk().get()}, deadline))
+            late.push_back(name);
+    return late;
 }
 
 } // namespace shmbus::registry

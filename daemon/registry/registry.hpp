@@ -3,9 +3,13 @@
 // Refusals are thrown as Error, with a message for the person who asked. A topic that was removed
 // by force lives on, without its name, until the last holder of one of its entries is gone:
 // subscribers drain what they mapped, and the dead among its publishers are still reaped.
+//
+// A topic on disk that cannot be opened costs that topic and nothing else: its name stays taken, and
+// whoever asks for it is told why.
 #pragma once
 
 #include "daemon/registry/topic.hpp"
+#include "daemon/spiller/storage.hpp"
 
 #include <map>
 #include <memory>
@@ -15,8 +19,9 @@ namespace shmbus::registry {
 
 class Registry {
   public:
-    /// `first`: the first event's sequence in new topics.
-    explicit Registry(Sequence first = 1) : first_(first) {}
+    /// `first`: the first event's sequence in new topics. `storage`: for topics on disk, which it
+    /// brings back; outlives this.
+    explicit Registry(Sequence first = 1, spiller::Storage* storage = nullptr);
 
     /// @returns whether one was made
     /// @throws Error: bad_argument, topic_exists, different_options, limit
@@ -33,14 +38,23 @@ class Registry {
     };
     [[nodiscard]] Page list(std::string_view after, std::size_t limit) const;
 
-    /// The daemon goes away in order: publishers get `closed`.
-    void close_all() noexcept;
+    /// The daemon goes away in order: publishers get `closed`, and what is in the rings goes to disk.
+    /// @returns the names of those where it did not, by the deadline
+    [[nodiscard]] std::vector<std::string> close_all(Deadline deadline);
 
   private:
     void check_limits(uid_t creator, const MemoryNeed& need);
+    void check_available(const std::string& name) const;
+    [[nodiscard]] std::shared_ptr<Topic> make(const std::string& name, const TopicOptions& options,
+                                              uid_t creator);
+    [[nodiscard]] std::shared_ptr<Topic>
+    adopt(const std::string& name, const store::TopicRecord& record, spiller::OpenLog log);
+    void bring_back(const std::string& name);
     Sequence first_;
+    spiller::Storage* storage_;
     std::map<std::string, std::shared_ptr<Topic>, std::less<>> topics_;
-    std::vector<std::weak_ptr<Topic>> removed_; // some of them still held
+    std::map<std::string, std::string, std::less<>> unavailable_; // on disk: name, and why
+    std::vector<std::weak_ptr<Topic>> removed_;                   // some of them still held
 };
 
 /// Each option in which the two differ, with both values; empty if none.

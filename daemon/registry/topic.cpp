@@ -14,14 +14,6 @@ namespace {
 using layout::tokens_per_lease;
 constexpr std::uint64_t token_mask = (std::uint64_t{1} << 56U) - 1;
 
-layout::Uuid random_uuid() {
-    layout::Uuid uuid;
-    base::fill_random(std::as_writable_bytes(std::span(uuid)));
-    uuid[6] = static_cast<std::uint8_t>((uuid[6] & 0x0fU) | 0x40U); // RFC 4122, version 4
-    uuid[8] = static_cast<std::uint8_t>((uuid[8] & 0x3fU) | 0x80U);
-    return uuid;
-}
-
 /// Tokens of a daemon that ran before, or of another topic, should not look like ours.
 std::uint64_t random_token() {
     std::uint64_t token = 0;
@@ -45,6 +37,14 @@ std::optional<std::uint32_t> first_free(const Entries& entries, IsFree is_free) 
 
 } // namespace
 
+layout::Uuid Topic::new_uuid() {
+    layout::Uuid uuid;
+    base::fill_random(std::as_writable_bytes(std::span(uuid)));
+    uuid[6] = static_cast<std::uint8_t>((uuid[6] & 0x0fU) | 0x40U); // RFC 4122, version 4
+    uuid[8] = static_cast<std::uint8_t>((uuid[8] & 0x3fU) | 0x80U);
+    return uuid;
+}
+
 layout::RingParameters Topic::parameters_of(const TopicOptions& options, Sequence first) noexcept {
     layout::RingParameters parameters{};
     parameters.capacity = options.capacity;
@@ -57,6 +57,10 @@ layout::RingParameters Topic::parameters_of(const TopicOptions& options, Sequenc
     parameters.evict_after_ms = options.evict_after_ms;
     parameters.hold_timeout_ms = options.hold_timeout_ms;
     parameters.full_policy = static_cast<std::uint8_t>(options.full);
+    const auto on_disk =
+        options.sync == Sync::none ? layout::GateKind::written : layout::GateKind::durable;
+    parameters.gate = static_cast<std::uint8_t>(
+        options.retention == Retention::disk ? on_disk : layout::GateKind::readers);
     return parameters;
 }
 
@@ -66,8 +70,9 @@ MemoryNeed Topic::need_of(const layout::RingParameters& parameters) noexcept {
     return {ring.slots_end + readers.total_bytes, ring.total_bytes + readers.total_bytes};
 }
 
-Topic::Topic(std::string name, const TopicOptions& options, Sequence first, uid_t creator)
-    : name_(std::move(name)), uuid_(random_uuid()), options_(options),
+Topic::Topic(std::string name, const layout::Uuid& uuid, const TopicOptions& options,
+             Sequence first, uid_t creator)
+    : name_(std::move(name)), uuid_(uuid), options_(options),
       parameters_(parameters_of(options, first)), creator_(creator),
       publishers_(parameters_.max_publishers), readers_(parameters_.max_readers) {
     const auto ring = layout::geometry_of(parameters_);
@@ -82,6 +87,16 @@ Topic::Topic(std::string name, const TopicOptions& options, Sequence first, uid_
     view_ = {ring::RingView(ring_mapping_.bytes(), parameters_),
              ring::ReadersView(readers_mapping_.bytes(), parameters_)};
     for (auto& reader : readers_) reader.last_token = random_token();
+}
+
+void Topic::carry(spiller::OpenLog log) {
+    disk_ = std::make_shared<spiller::DiskTopic>(name_, view_, parameters_.max_readers - 1,
+                                                 std::move(log), uuid_,
+                                                 spiller::disk_policy_of(options_));
+}
+
+std::size_t Topic::leasable_readers() const noexcept {
+    return readers_.size() - (options_.retention == Retention::disk ? 1 : 0);
 }
 
 std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder, bool exclusive) {
@@ -114,7 +129,7 @@ ring::Reaped Topic::reap() noexcept {
         ring::Entries dead;
         for (std::uint32_t r = 0; r < readers_.size(); ++r) {
             if (abandoned_readers_[r]) readers_[r].holder.reset();
-            dead[r] = !readers_[r].holder;
+            dead[r] = !readers_[r].holder && r < leasable_readers();
         }
         ring::reap_readers(view_, dead);
         abandoned_readers_.reset();
@@ -124,7 +139,7 @@ ring::Reaped Topic::reap() noexcept {
 
 std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder) {
     const auto entry = first_free(readers_, [](const auto& reader) { return !reader.holder; });
-    if (!entry) return std::nullopt;
+    if (!entry || *entry >= leasable_readers()) return std::nullopt;
     auto& reader = readers_[*entry];
     reader.holder = holder;
     // 2^36 leases of one entry until a token comes again; never 0, which means none.
@@ -182,8 +197,11 @@ Sequence Topic::head_hint() const noexcept {
 Sequence Topic::first_hint() const noexcept {
     const Sequence head = head_hint();
     const Sequence span = head + 1 - parameters_.first_sequence;
-    return span <= parameters_.capacity ? parameters_.first_sequence
-                                        : head + 1 - parameters_.capacity;
+    const Sequence in_ring =
+        span <= parameters_.capacity ? parameters_.first_sequence : head + 1 - parameters_.capacity;
+    if (!disk_) return in_ring;
+    const auto kept = disk_->kept();
+    return kept.segments.empty() ? in_ring : std::min(in_ring, kept.segments.front());
 }
 
 bool Topic::is_drained_hint() const noexcept {

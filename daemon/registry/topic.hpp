@@ -8,6 +8,7 @@
 #include "base/fd.hpp"
 #include "base/mapping.hpp"
 #include "daemon/registry/holder.hpp"
+#include "daemon/spiller/disk_topic.hpp"
 #include "ring/recovery.hpp"
 #include "ring/view.hpp"
 #include "shmbus/types.hpp"
@@ -27,8 +28,11 @@ struct MemoryNeed {
 
 class Topic {
   public:
-    /// @pre problem_with(options, first).empty() @throws Error(limit), Error(system)
-    Topic(std::string name, const TopicOptions& options, Sequence first, uid_t creator);
+    /// @pre layout::problem_with(parameters_of(options, first)).empty()
+    /// @throws Error(limit), Error(system)
+    Topic(std::string name, const layout::Uuid& uuid, const TopicOptions& options, Sequence first,
+          uid_t creator);
+    [[nodiscard]] static layout::Uuid new_uuid();
 
     [[nodiscard]] static layout::RingParameters parameters_of(const TopicOptions& options,
                                                               Sequence first) noexcept;
@@ -40,6 +44,12 @@ class Topic {
     [[nodiscard]] const TopicOptions& options() const noexcept { return options_; }
     [[nodiscard]] const layout::RingParameters& parameters() const noexcept { return parameters_; }
     [[nodiscard]] uid_t creator() const noexcept { return creator_; }
+    [[nodiscard]] const ring::Topic& view() const noexcept { return view_; }
+
+    /// Where its events are carried; none for a topic in memory.
+    [[nodiscard]] const std::shared_ptr<spiller::DiskTopic>& disk() const noexcept { return disk_; }
+    /// Opens the log's other end. The entry that it reads through is nobody else's.
+    void carry(spiller::OpenLog log);
     [[nodiscard]] MemoryNeed memory() const noexcept { return need_of(parameters_); }
 
     /// A descriptor for publishers and one for subscribers; each only as writable as it must be.
@@ -97,6 +107,8 @@ class Topic {
     /// Whether publishers wait for this subscriber, as shared memory has it.
     [[nodiscard]] bool gates(std::uint32_t reader) const noexcept;
 
+    /// The last entry of a topic on disk is the spiller's.
+    [[nodiscard]] std::size_t leasable_readers() const noexcept;
     /// Who has begun event `s` and not finished it; 0: nobody.
     [[nodiscard]] std::uint32_t claimant_of(Sequence s) const noexcept;
 
@@ -119,6 +131,7 @@ class Topic {
     std::vector<Reader> readers_;                   // by entry
     ring::Entries abandoned_publishers_;
     ring::Entries abandoned_readers_;
+    std::shared_ptr<spiller::DiskTopic> disk_; // goes before the memory
     std::uint32_t last_publisher_id_ = 0;
     std::uint32_t exclusive_id_ = 0; // the last exclusive publisher's
 };

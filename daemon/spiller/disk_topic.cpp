@@ -1,5 +1,6 @@
 #include "daemon/spiller/disk_topic.hpp"
 
+#include "base/clock.hpp"
 #include "daemon/system/log.hpp"
 #include "ring/recovery.hpp"
 
@@ -15,11 +16,27 @@ constexpr Sequence rings_ahead = 64;
 /// Where publishers do not wait for the disk nothing else bounds them: 100 s at full speed.
 constexpr Sequence far_ahead = Sequence{1} << 32U;
 
+/// How often a topic is looked at for events that are too old, or whether the disk is nearly full.
+constexpr auto expiry_interval = std::chrono::seconds(10);
+
 } // namespace
+
+DiskPolicy disk_policy_of(const TopicOptions& options) {
+    const auto limit = [](std::uint64_t value) {
+        return value == 0 ? std::nullopt : std::optional(value);
+    };
+    constexpr std::uint64_t ns_per_ms = 1'000'000;
+    store::Limits keep;
+    keep.max_bytes = limit(options.keep_bytes);
+    keep.max_events = limit(options.keep_events);
+    if (options.keep_age_ms != 0)
+        keep.max_age_ns = std::min(options.keep_age_ms, ~std::uint64_t{0} / ns_per_ms) * ns_per_ms;
+    return {options.sync, std::chrono::milliseconds(options.sync_interval_ms), keep};
+}
 
 OpenLog open_log(std::unique_ptr<store::Directory> directory, const layout::Uuid& uuid,
                  const store::LogOptions& options) {
-    OpenLog open{std::move(directory), nullptr};
+    OpenLog open{std::move(directory), nullptr, {}};
     open.log = std::make_unique<store::Log>(*open.directory, uuid, options);
     if (open.log->leased() >= open.log->next() &&
         open.log->append(open.log->leased(), GapReason::lost) != store::Outcome::done)
@@ -28,11 +45,13 @@ OpenLog open_log(std::unique_ptr<store::Directory> directory, const layout::Uuid
 }
 
 DiskTopic::DiskTopic(std::string topic_name, const ring::Topic& topic, std::uint32_t entry,
-                     OpenLog log, SyncPolicy policy)
+                     OpenLog log, const layout::Uuid& uuid, const DiskPolicy& policy)
     : name(std::move(topic_name)), source(topic, entry, log.log->next()), topic_(topic),
-      open_(std::move(log)), log_(*open_.log), policy_(policy) {
-    if (!note(log_.sync()) || !keep_lease()) return; // publishers wait; store() tries again
-    publish_watermarks();
+      open_(std::move(log)), log_(*open_.log), uuid_(uuid), policy_(policy) {
+    if (note(log_.sync()) && keep_lease()) // else publishers wait; store() tries again
+        publish_watermarks();
+    else
+        take_stock();
 }
 
 bool DiskTopic::store(const Batch& batch) {
@@ -51,13 +70,16 @@ bool DiskTopic::store(const Batch& batch) {
     if (!note(outcome)) return false;
     if (!unsynced_since_) unsynced_since_ = Deadline::Clock::now();
     if (!keep_lease()) return false;
+    expire();
     publish_watermarks();
     return true;
 }
 
 std::optional<Deadline::Clock::time_point> DiskTopic::sync_due() const noexcept {
-    if (!unsynced_since_ || policy_.kind == SyncPolicy::Kind::none) return std::nullopt;
-    return policy_.kind == SyncPolicy::Kind::group ? *unsynced_since_
+    if (!unsynced_since_ || policy_.sync == Sync::none) return std::nullopt;
+    // Publishers wait for what is not durable when the ring is full of it.
+    const bool is_early = log_.written() - log_.durable() >= topic_.ring.capacity() / 2;
+    return policy_.sync == Sync::group || is_early ? *unsynced_since_
                                                    : *unsynced_since_ + policy_.interval;
 }
 
@@ -85,7 +107,9 @@ std::optional<Sequence> DiskTopic::resume() {
 /// Whether all is well; says so when that changes.
 bool DiskTopic::note(store::Outcome outcome) {
     const bool well = outcome == store::Outcome::done;
-    if (degraded_.exchange(!well) == !well) return well;
+    const bool was_well = !degraded_.exchange(!well);
+    if (!well) take_stock();
+    if (was_well == well) return well;
     if (well)
         system::log(system::Level::notice,
                     fmt::format("topic {}: the disk takes events again", name));
@@ -110,8 +134,46 @@ bool DiskTopic::keep_lease() {
     return note(log_.lease(handed_out + (unbounded ? far_ahead : rings_ahead * capacity)));
 }
 
-void DiskTopic::publish_watermarks() noexcept {
+void DiskTopic::publish_watermarks() {
+    take_stock(); // whoever sees the watermark finds the file
     ring::set_stored(topic_, log_.written(), log_.durable());
+}
+
+void DiskTopic::take_stock() {
+    const auto& segments = log_.segments();
+    const std::lock_guard lock(mutex_);
+    const bool same = segments.size() == kept_.segments.size() &&
+                      (segments.empty() || (segments.front() == kept_.segments.front() &&
+                                            segments.back() == kept_.segments.back()));
+    if (!same) kept_.segments = segments;
+    kept_.written = log_.written();
+    kept_.durable = log_.durable();
+    kept_.last_bytes = log_.last_segment_bytes();
+    kept_.trouble = degraded_ ? log_.trouble() : "";
+}
+
+Kept DiskTopic::kept() const {
+    const std::lock_guard lock(mutex_);
+    return kept_;
+}
+
+/// What need not be kept goes, when there is a segment more, and every now and then.
+void DiskTopic::expire() {
+    const auto now = Deadline::Clock::now();
+    if (log_.segments().size() == segments_at_expiry_ && now < next_expiry_) return;
+    next_expiry_ = now + expiry_interval;
+    try {
+        const store::Situation situation{base::wall_ns(), open_.directory->free_bytes(), {}};
+        const auto facts = catalog_.update(log_, *open_.directory, uuid_);
+        const std::size_t count = store::expendable(facts, policy_.keep, situation);
+        if (count != 0 && log_.expire(count) != store::Outcome::done)
+            system::log(system::Level::warning,
+                        fmt::format("topic {}: removing old segments: {}", name, log_.trouble()));
+    } catch (const Error& e) { // the log itself is well
+        system::log(system::Level::warning,
+                    fmt::format("topic {}: looking for old segments: {}", name, e.what()));
+    }
+    segments_at_expiry_ = log_.segments().size();
 }
 
 } // namespace shmbus::spiller

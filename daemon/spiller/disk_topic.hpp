@@ -8,23 +8,36 @@
 
 #include "daemon/spiller/source.hpp"
 #include "daemon/store/log.hpp"
+#include "daemon/store/retention.hpp"
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 
 namespace shmbus::spiller {
 
-/// When what was written is made durable.
-struct SyncPolicy {
-    enum class Kind : std::uint8_t { none, interval, group };
-    Kind kind = Kind::group;
-    std::chrono::milliseconds interval{}; // Kind::interval: so long after the first unsynced event
+/// What of a topic's options concerns the disk.
+struct DiskPolicy {
+    Sync sync = Sync::group;
+    std::chrono::milliseconds interval{}; // Sync::interval: so long after the first unsynced event
+    store::Limits keep = {};
+};
+[[nodiscard]] DiskPolicy disk_policy_of(const TopicOptions& options);
+
+/// What there is of a topic on disk just now.
+struct Kept {
+    std::vector<Sequence> segments; // the first sequence of each, in order
+    Sequence written = 0;
+    Sequence durable = 0;
+    std::uint64_t last_bytes = 0; // of the last segment, with what is up to `written`
+    std::string trouble;          // why the disk takes no events; empty: it does
 };
 
 /// A topic's log, and the directory it is in.
 struct OpenLog {
     std::unique_ptr<store::Directory> directory;
     std::unique_ptr<store::Log> log;
+    std::string path; // of the directory, where it is a real one
 };
 /// What was promised for and is not there is lost from now on, so that a ring can begin behind it: none of
 /// these sequences is ever used again. @throws store::FileError, Error as store::Log
@@ -35,7 +48,7 @@ class DiskTopic {
   public:
     /// The ring has everything behind the log's end; reader entry `entry` is the spiller's.
     DiskTopic(std::string name, const ring::Topic& topic, std::uint32_t entry, OpenLog log,
-              SyncPolicy policy);
+              const layout::Uuid& uuid, const DiskPolicy& policy);
 
     const std::string name;
 
@@ -58,20 +71,31 @@ class DiskTopic {
     std::optional<Sequence> resume();
 
     // Anybody's:
-    /// Why the disk does not take the events, if it does not.
+    [[nodiscard]] Kept kept() const;
+    [[nodiscard]] const std::string& path() const noexcept { return open_.path; }
+    [[nodiscard]] const layout::Uuid& uuid() const noexcept { return uuid_; }
+    /// Whether the disk takes no events just now.
     [[nodiscard]] bool is_degraded() const noexcept { return degraded_.load(); }
 
   private:
     bool note(store::Outcome outcome);
     bool keep_lease();
-    void publish_watermarks() noexcept;
+    void publish_watermarks();
+    void take_stock();
+    void expire();
 
     ring::Topic topic_;
     OpenLog open_;
     store::Log& log_;
-    SyncPolicy policy_;
+    layout::Uuid uuid_;
+    DiskPolicy policy_;
     std::optional<Deadline::Clock::time_point> unsynced_since_;
+    store::Catalog catalog_;
+    std::size_t segments_at_expiry_ = 0;
+    Deadline::Clock::time_point next_expiry_{};
     std::atomic<bool> degraded_{false};
+    mutable std::mutex mutex_;
+    Kept kept_; // guarded by mutex_
 };
 
 } // namespace shmbus::spiller

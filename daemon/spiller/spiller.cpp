@@ -64,8 +64,16 @@ bool Spiller::finish(const std::shared_ptr<DiskTopic>& topic, Deadline deadline)
     poke_ring_thread();
     changed_.wait(lock, [&] { return forgotten_.contains(key); });
     forgotten_.erase(key);
-    sealed_.erase(key);
     return sealed;
+}
+
+void Spiller::drop(const std::shared_ptr<DiskTopic>& topic, std::function<void()> gone) {
+    {
+        const std::lock_guard lock(mutex_);
+        dropped_.emplace(topic.get(), Dropped{topic, std::move(gone)});
+        unwanted_.insert(topic.get());
+    }
+    poke_ring_thread();
 }
 
 void Spiller::poke_ring_thread() noexcept {
@@ -215,9 +223,17 @@ void Spiller::end(DiskTopic& topic) {
 void Spiller::forget(DiskTopic& topic) {
     unsynced_.erase(&topic);
     troubled_.erase(&topic);
-    const std::lock_guard lock(mutex_);
-    forgotten_.insert(&topic);
-    changed_.notify_all();
+    Dropped dropped;
+    {
+        const std::lock_guard lock(mutex_);
+        sealed_.erase(&topic);
+        if (auto found = dropped_.extract(&topic))
+            dropped = std::move(found.mapped());
+        else
+            forgotten_.insert(&topic);
+        changed_.notify_all();
+    }
+    if (dropped.gone) dropped.gone(); // an open file can be removed
 }
 
 void Spiller::give_up_for_now(DiskTopic& topic) {

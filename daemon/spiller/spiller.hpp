@@ -13,6 +13,7 @@
 
 #include <boost/lockfree/spsc_queue.hpp>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
@@ -32,6 +33,8 @@ class Spiller {
     /// Waits until everything in its ring, which was closed, is on disk and the log is sealed; false: not
     /// by the deadline. Knows nothing of it any more when this has returned.
     bool finish(const std::shared_ptr<DiskTopic>& topic, Deadline deadline);
+    /// Lets go of it, whatever is in its ring, and then calls `gone`, on the disk's thread.
+    void drop(const std::shared_ptr<DiskTopic>& topic, std::function<void()> gone);
 
   private:
     struct Message {
@@ -93,8 +96,14 @@ class Spiller {
     std::vector<std::shared_ptr<DiskTopic>> added_;
     std::set<DiskTopic*> sealed_;
     std::set<DiskTopic*> unwanted_;  // the ring thread is to let go of them
-    std::set<DiskTopic*> forgotten_; // both threads have
-    bool has_messages_ = false;      // for the disk thread
+    std::set<DiskTopic*> forgotten_; // both threads have, and somebody waits for that
+    /// Nobody waits; who keeps them until both threads have, and what then.
+    struct Dropped {
+        std::shared_ptr<DiskTopic> topic;
+        std::function<void()> gone;
+    };
+    std::map<DiskTopic*, Dropped> dropped_;
+    bool has_messages_ = false; // for the disk thread
 
     std::thread ring_thread_;
     std::thread disk_thread_;

@@ -165,6 +165,7 @@ Outcome Log::close() {
 void Log::start_over() {
     failed_ = false;
     spare_.reset();
+    if (current_) used_ = current_->written_bytes();
     if (current_ && !options_.durable && !current_->is_doubtful())
         unsynced_.push_back(current_->first());
     current_.reset();

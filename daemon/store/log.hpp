@@ -81,6 +81,10 @@ class Log {
     /// The first sequences of the segments, in order. Each has what is from there to the next one's;
     /// the last one what is up to written().
     [[nodiscard]] const std::vector<Sequence>& segments() const noexcept { return segments_; }
+    /// So many bytes of the last one have what is up to written(); what is behind may go away.
+    [[nodiscard]] std::uint64_t last_segment_bytes() const noexcept {
+        return current_ ? current_->written_bytes() : used_;
+    }
     /// Removes the oldest `count` segments; the last one stays in any case.
     Outcome expire(std::size_t count);
 

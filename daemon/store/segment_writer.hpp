@@ -29,6 +29,7 @@ class SegmentWriter {
     [[nodiscard]] std::uint64_t written_max_time() const noexcept { return written_max_time_; }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return header_.capacity; }
     [[nodiscard]] std::uint64_t bytes() const noexcept { return offset_ + buffered_; }
+    [[nodiscard]] std::uint64_t written_bytes() const noexcept { return offset_; }
     [[nodiscard]] bool is_half_full() const noexcept { return bytes() >= header_.capacity / 2; }
     /// Whether such a frame, and the footer after it, are inside what was allocated.
     [[nodiscard]] bool has_room(std::uint64_t frame_bytes) const noexcept;

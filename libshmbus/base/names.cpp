@@ -51,6 +51,23 @@ const char* name_of(FullPolicy policy) noexcept {
     return "unknown";
 }
 
+const char* name_of(Retention retention) noexcept {
+    switch (retention) {
+    case Retention::memory: return "memory";
+    case Retention::disk: return "disk";
+    }
+    return "unknown";
+}
+
+const char* name_of(Sync sync) noexcept {
+    switch (sync) {
+    case Sync::none: return "none";
+    case Sync::interval: return "interval";
+    case Sync::group: return "group";
+    }
+    return "unknown";
+}
+
 const char* name_of(GapReason reason) noexcept {
     switch (reason) {
     case GapReason::aborted: return "aborted";

@@ -29,8 +29,8 @@ bool one_core() noexcept {
 Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lease,
                    const SubscribeOptions& options)
     : attachment_(std::move(session), std::move(lease), Role::subscriber),
-      reader_(attachment_.topic(), attachment_.lease().entry, attachment_.lease().token,
-              options.lossy, filter_of(options)),
+      filter_(filter_of(options)), reader_(attachment_.topic(), attachment_.lease().entry,
+                                           attachment_.lease().token, options.lossy, filter_),
       auto_acknowledge_(options.auto_acknowledge),
       trusts_publishers_(options.trust_publishers.value_or(attachment_.lease().trusted)),
       spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin) {
@@ -42,16 +42,104 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
         held_[i].place.buffer = buffers_.data() + i * each;
     }
     reader_.join(options.start);
+    const auto in_memory = static_cast<std::uint8_t>(layout::GateKind::readers);
+    if (attachment_.lease().parameters.gate == in_memory) return;
+    past_.emplace(attachment_.lease(), attachment_.topic(), filter_);
+    begin_in_the_past(options.start);
+}
+
+/// What the ring would begin with is not all there is.
+void Receiver::begin_in_the_past(const Start& start) {
+    std::optional<Sequence> first;
+    switch (start.kind()) {
+    case Start::Kind::latest: return;
+    case Start::Kind::all: first = past_->oldest(); break;
+    case Start::Kind::time: first = past_->at_time(start.value()); break;
+    case Start::Kind::sequence: first = std::max<Sequence>(start.value(), 1); break;
+    case Start::Kind::last:
+        // A ring that was made anew has nothing yet.
+        if (reader_.head() + 1 == reader_.ring().parameters().first_sequence)
+            first = reader_.head();
+        break;
+    }
+    if (!first || *first == 0 || *first >= reader_.position()) return;
+    behind_until_ = reader_.position() - 1;
+    past_->seek(*first, behind_until_);
+    reader_.go_to(*first, *first - 1);
+    behind_ = true;
+}
+
+/// The ring has lost these, for this subscriber alone.
+void Receiver::fall_behind(const Gap& gap) noexcept {
+    behind_until_ = gap.last;
+    past_->seek(gap.first, behind_until_);
+    reader_.go_to(gap.first, std::min(reader_.last_event(), gap.first - 1));
+    behind_ = true;
+}
+
+Receiver::Look Receiver::look_back(HeldEvent& held, Received& received) noexcept {
+    const auto back_in_the_ring = [&](std::uint64_t margin) {
+        return past_->position() > behind_until_ && reader_.has(past_->position(), margin);
+    };
+    // With some distance: it would be overrun again while it reads the first ones.
+    stuck_ = false;
+    if (back_in_the_ring(reader_.ring().capacity() / 2)) {
+        behind_ = false;
+        return Look::skipped;
+    }
+    switch (past_->look(held.place, held.keep, patience_)) {
+    case Past::Look::event:
+        free_ &= free_ - 1;
+        reader_.go_to(past_->position(), held.place.sequence);
+        received = Event(&held);
+        return Look::found;
+    case Past::Look::gap:
+        reader_.go_to(past_->position(), reader_.last_event());
+        received = past_->gap();
+        return Look::found;
+    case Past::Look::skipped:
+        reader_.go_to(past_->position(), reader_.last_event());
+        return Look::skipped;
+    case Past::Look::nothing: break;
+    }
+    if (back_in_the_ring(0)) {
+        behind_ = false;
+        return Look::skipped;
+    }
+    if (past_->position() > behind_until_) { // the ring has lost more
+        behind_until_ = reader_.head() - reader_.ring().capacity();
+        past_->ring_has_lost(behind_until_);
+        return Look::skipped;
+    }
+    stuck_ = true;
+    if (!is_over()) return Look::nothing;
+    received = Nothing::closed;
+    return Look::found;
+}
+
+/// What is next is on disk, and nobody is there any more to open the file.
+bool Receiver::is_over() const noexcept {
+    const auto& header = attachment_.topic().ring.header();
+    const auto state = static_cast<layout::RingState>(header.state.load_acquire());
+    return (state == layout::RingState::closed || state == layout::RingState::removed) &&
+           header.written.load_acquire() >= past_->position();
 }
 
 Receiver::Look Receiver::look(Received& received) noexcept {
     auto& held = held_[static_cast<std::size_t>(std::countr_zero(free_))];
+    if (behind_) return look_back(held, received);
     switch (reader_.look(held.place)) {
     case ring::Reader::Look::event:
         free_ &= free_ - 1;
         received = Event(&held);
         return Look::found;
-    case ring::Reader::Look::gap: received = reader_.gap(); return Look::found;
+    case ring::Reader::Look::gap:
+        if (past_ && reader_.gap().reason == GapReason::overrun) {
+            fall_behind(reader_.gap());
+            return Look::skipped;
+        }
+        received = reader_.gap();
+        return Look::found;
     case ring::Reader::Look::closed: received = Nothing::closed; return Look::found;
     case ring::Reader::Look::skipped: return Look::skipped;
     case ring::Reader::Look::nothing: break;
@@ -63,6 +151,7 @@ Received Receiver::receive(Deadline deadline) noexcept {
     if (auto_acknowledge_) reader_.acknowledge(reader_.position() - 1);
     if (pending_) return *std::exchange(pending_, std::nullopt);
     if (free_ == 0) return Nothing::too_many_held;
+    if (behind_) patience_ = deadline;
     Received received = Nothing::timed_out;
     Look found = look(received);
     if (found == Look::skipped) found = look_on(deadline, received);
@@ -116,7 +205,8 @@ bool Receiver::spin(Deadline deadline, Received& received) noexcept {
 Received Receiver::park(Deadline deadline) noexcept {
     // Whoever maps the ring can move its sleepers to a futex of its own (FUTEX_REQUEUE asks for no
     // right to write), where nobody wakes them: so nobody sleeps for ever.
-    constexpr auto longest_sleep = std::chrono::minutes(1);
+    constexpr std::chrono::nanoseconds longest_sleep = std::chrono::minutes(1);
+    constexpr std::chrono::nanoseconds sleep_when_behind = std::chrono::milliseconds(20);
     Received received = Nothing::timed_out;
     for (;;) {
         const std::uint64_t armed_at = reader_.arm();
@@ -126,7 +216,9 @@ Received Receiver::park(Deadline deadline) noexcept {
             if (deadline.passed()) return Nothing::timed_out;
             continue;
         }
-        const Deadline until = std::min(deadline.when(), Deadline(longest_sleep).when());
+        // Nobody rings for who waits for a file.
+        const auto longest = behind_ ? sleep_when_behind : longest_sleep;
+        const Deadline until = std::min(deadline.when(), Deadline(longest).when());
         const auto woken = reader_.sleep(armed_at, until);
         if (woken == base::Woken::interrupted) return Nothing::interrupted;
         if (woken == base::Woken::timed_out && deadline.passed()) return Nothing::timed_out;
@@ -135,6 +227,7 @@ Received Receiver::park(Deadline deadline) noexcept {
 
 Released Receiver::release(HeldEvent* held) noexcept {
     const auto released = reader_.release(held->place);
+    held->keep.reset();
     free_ |= std::uint64_t{1} << held->place.cell;
     if (orphaned_ && ~free_ == 0) delete this;
     return released;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "client/attachment.hpp"
+#include "client/past.hpp"
 #include "ring/reader.hpp"
 #include "shmbus/subscription.hpp"
 
@@ -16,6 +17,7 @@ class Receiver;
 struct HeldEvent {
     Receiver* receiver = nullptr;
     ring::Place place;
+    std::shared_ptr<const void> keep; // where its bytes are, if they come from a file
 };
 
 /// Destroys itself when the Subscription and all Events are gone.
@@ -31,7 +33,7 @@ class Receiver {
     Released release(HeldEvent* held) noexcept;
     /// Whether receive() would not wait.
     [[nodiscard]] bool is_ready() const noexcept {
-        return pending_.has_value() || free_ == 0 || reader_.is_ready();
+        return pending_.has_value() || free_ == 0 || (behind_ ? !stuck_ : reader_.is_ready());
     }
     /// First half of sleeping, for a wait on several: look again, then sleep on this.
     [[nodiscard]] base::Watched arm() noexcept { return {&reader_.event_word(), reader_.arm()}; }
@@ -51,16 +53,27 @@ class Receiver {
     /// One look; if `found`, `received` says what.
     Look look(Received& received) noexcept;
     Look look_on(Deadline deadline, Received& received) noexcept;
+    /// In the files, as long as the ring does not have what is next.
+    Look look_back(HeldEvent& held, Received& received) noexcept;
+    void begin_in_the_past(const Start& start);
+    void fall_behind(const Gap& gap) noexcept;
+    [[nodiscard]] bool is_over() const noexcept;
     /// Whether it found something.
     bool spin(Deadline deadline, Received& received) noexcept;
     Received park(Deadline deadline) noexcept;
 
     Attachment attachment_;
+    ring::Filter filter_;
     ring::Reader reader_;
+    bool behind_ = false; // what is next comes from past_
+    bool stuck_ = false;  // it had nothing at the last look
     bool auto_acknowledge_;
     bool trusts_publishers_;
     std::chrono::nanoseconds spin_;
     std::optional<Gap> pending_; // it ended a batch
+    std::optional<Past> past_;   // of a topic on disk
+    Sequence behind_until_ = 0;  // the ring has lost what is up to here
+    Deadline patience_ = Deadline::now();
     bool orphaned_ = false;
     std::uint64_t free_ = ~std::uint64_t{0}; // bit i: held_[i] is free
     std::array<HeldEvent, layout::hold_cells> held_;

@@ -126,6 +126,39 @@ kj::Promise<void> Caller::finish(Link& link, const std::shared_ptr<Opening>& ope
         });
 }
 
+std::optional<SegmentFile> Caller::open_segment(std::uint64_t lease, std::uint64_t from,
+                                                bool by_time, std::chrono::nanoseconds limit) {
+    const std::string doing = "opening a segment";
+    std::optional<SegmentFile> opened;
+    Trouble trouble;
+    auto take = [&](auto&& answer) -> kj::Promise<void> {
+        if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
+        if (!answer.hasSegment()) return kj::READY_NOW;
+        const auto segment = answer.getSegment();
+        opened = SegmentFile{
+            segment.getFirst(), segment.getEnd(), segment.getBytes(), segment.getDurable(), {}};
+        auto file = segment.getFile();
+        auto fd = file.getFd();
+        return fd
+            .then(trouble.noting(
+                [&](const kj::Maybe<int>& received) { opened->file = keep(received); }))
+            .attach(kj::mv(file));
+    };
+    run(doing, limit, trouble, [&](const protocol::Session::Client&) -> kj::Promise<void> {
+        auto* const subscriber = link_->subscriber(lease);
+        if (subscriber == nullptr) {
+            trouble.note(
+                Error(Errc::disconnected, "the daemon that opened the subscription is gone"));
+            return kj::READY_NOW;
+        }
+        auto request = subscriber->openSegmentRequest();
+        request.setFrom(from);
+        request.setByTime(by_time);
+        return request.send().then(trouble.noting(kj::mv(take)));
+    });
+    return opened;
+}
+
 void Caller::release(std::uint64_t lease) noexcept {
     if (!thread_.is_mine()) return;
     try {

@@ -54,6 +54,8 @@ class Caller : public std::enable_shared_from_this<Caller> {
                                     protocol::TopicAccess::Reader access, LeaseClient client,
                                     kj::Function<void()> read);
     void release(std::uint64_t lease) noexcept;
+    std::optional<SegmentFile> open_segment(std::uint64_t lease, std::uint64_t from, bool by_time,
+                                            std::chrono::nanoseconds limit);
 
     EventThread thread_;
     kj::Own<Link> link_; // on the thread
@@ -105,6 +107,10 @@ Lease Caller::open(const std::string& doing, Send send, Read read) {
     });
     opening->lease.release = [caller = shared_from_this(), number = opening->number] {
         caller->release(number);
+    };
+    opening->lease.segment = [caller = shared_from_this(), number = opening->number](
+                                 std::uint64_t from, bool by_time, std::chrono::nanoseconds limit) {
+        return caller->open_segment(number, from, by_time, limit);
     };
     return std::move(opening->lease);
 }

@@ -160,6 +160,13 @@ std::optional<LeaseClient> Link::take(std::uint64_t lease) {
     return kj::mv(found.mapped());
 }
 
+protocol::SubscriberLease::Client* Link::subscriber(std::uint64_t lease) {
+    if (!connection_ || connection_->broken()) return nullptr;
+    const auto found = connection_->leases.find(lease);
+    if (found == connection_->leases.end()) return nullptr;
+    return std::get_if<protocol::SubscriberLease::Client>(&found->second);
+}
+
 Error to_error(const kj::Exception& e, const std::string& socket, const std::string& doing) {
     const std::string why = e.getDescription().cStr();
     switch (e.getType()) {

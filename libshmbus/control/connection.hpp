@@ -76,6 +76,8 @@ class Link final : private kj::TaskSet::ErrorHandler {
     /// Remembers a lease until it is taken, or the connection that it came from is gone.
     std::uint64_t keep(LeaseClient lease);
     [[nodiscard]] std::optional<LeaseClient> take(std::uint64_t lease);
+    /// A subscriber's; nullptr when the connection that it came from is gone.
+    [[nodiscard]] protocol::SubscriberLease::Client* subscriber(std::uint64_t lease);
 
     /// Goes on although nobody waits for it any more, nor cares what becomes of it.
     void in_background(kj::Promise<void> work) { background_.add(kj::mv(work)); }

@@ -100,6 +100,19 @@ interface PublisherLease {
 
 interface SubscriberLease {
   release @0 () -> ();   # as above
+
+  openSegment @1 (from :UInt64, byTime :Bool) -> (segment :Segment, refusal :Refusal);
+  # A file of a topic on disk, for reading: the one with sequence `from`, or the oldest one if that is
+  # gone, which then begins behind it. By time: the one in which the first event of time `from` (ns since
+  # 1970) or later is to be looked for. Null: nothing at or behind `from` is in a file yet.
+}
+
+struct Segment {
+  first @0 :UInt64;      # its first sequence
+  end @1 :UInt64;        # behind its last sequence, or behind what is in the file by now
+  bytes @2 :UInt64;      # so much of it is there to be looked at; the file may grow or shrink beyond
+  durable @3 :UInt64;    # what is missing up to here is damage
+  file @4 :Memory;       # opened read-only
 }
 
 struct TopicOptions {
@@ -110,6 +123,12 @@ struct TopicOptions {
   poolBytes @4 :UInt64;
   evictAfterMs @5 :UInt32;
   holdTimeoutMs @6 :UInt32;
+  retention @7 :UInt8;          # shmbus::Retention
+  sync @8 :UInt8;               # shmbus::Sync
+  syncIntervalMs @9 :UInt32;
+  keepBytes @10 :UInt64;
+  keepAgeMs @11 :UInt64;
+  keepEvents @12 :UInt64;
 }
 
 struct Peer {
@@ -135,4 +154,7 @@ struct TopicInfo {
   publisherCount @10 :UInt32;
   subscriberCount @11 :UInt32;
   exclusive @12 :Bool;          # the publisher has the topic to itself
+  written @13 :UInt64;          # topics on disk: survives the death of any process up to here
+  durable @14 :UInt64;          # likewise: survives a power loss
+  trouble @15 :Text;            # likewise: why the disk takes no events just now; empty: it does
 }

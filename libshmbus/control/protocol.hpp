@@ -38,6 +38,12 @@ inline void write_options(const TopicOptions& options, protocol::TopicOptions::B
     to.setPoolBytes(options.pool_bytes);
     to.setEvictAfterMs(options.evict_after_ms);
     to.setHoldTimeoutMs(options.hold_timeout_ms);
+    to.setRetention(static_cast<std::uint8_t>(options.retention));
+    to.setSync(static_cast<std::uint8_t>(options.sync));
+    to.setSyncIntervalMs(options.sync_interval_ms);
+    to.setKeepBytes(options.keep_bytes);
+    to.setKeepAgeMs(options.keep_age_ms);
+    to.setKeepEvents(options.keep_events);
 }
 
 /// As they came: layout::problem_with() says whether they make sense.
@@ -48,7 +54,13 @@ inline TopicOptions read_options(protocol::TopicOptions::Reader from) {
             .max_event = from.getMaxEvent(),
             .pool_bytes = from.getPoolBytes(),
             .evict_after_ms = from.getEvictAfterMs(),
-            .hold_timeout_ms = from.getHoldTimeoutMs()};
+            .hold_timeout_ms = from.getHoldTimeoutMs(),
+            .retention = static_cast<Retention>(from.getRetention()),
+            .sync = static_cast<Sync>(from.getSync()),
+            .sync_interval_ms = from.getSyncIntervalMs(),
+            .keep_bytes = from.getKeepBytes(),
+            .keep_age_ms = from.getKeepAgeMs(),
+            .keep_events = from.getKeepEvents()};
 }
 
 } // namespace shmbus::control

@@ -51,7 +51,10 @@ TopicInfo read_info(protocol::TopicInfo::Reader from) {
             .memory_bytes = from.getMemoryBytes(),
             .creator_uid = from.getCreatorUid(),
             .draining = from.getDraining(),
-            .exclusive = from.getExclusive()};
+            .exclusive = from.getExclusive(),
+            .written = from.getWritten(),
+            .durable = from.getDurable(),
+            .trouble = to_string(from.getTrouble())};
 }
 
 std::string of_topic(const char* verb, std::string_view topic) {

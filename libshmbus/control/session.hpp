@@ -12,10 +12,20 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace shmbus::control {
+
+/// A file of a topic on disk, opened for reading.
+struct SegmentFile {
+    Sequence first = 0;
+    Sequence end = 0;        // behind its last sequence, or behind what is in it by now
+    std::uint64_t bytes = 0; // with these in them
+    Sequence durable = 0;    // what is missing up to here is damage
+    base::Fd file;
+};
 
 /// What the daemon gave for one publisher or subscriber. The holder maps `ring` and `readers`,
 /// closes them, and calls release() when it will never touch the memory again through this entry.
@@ -32,6 +42,11 @@ struct Lease {
     /// Tells the daemon that the entry is free. Best effort: never throws, returns at once when the
     /// connection it came from is gone, at the latest after the request timeout. Once.
     std::function<void()> release;
+    /// Subscribers of a topic on disk: the file with sequence `from`, or where a time is to be looked
+    /// for; see SubscriberLease.openSegment in control.capnp. @throws Error
+    std::function<std::optional<SegmentFile>(std::uint64_t from, bool by_time,
+                                             std::chrono::nanoseconds limit)>
+        segment;
 };
 
 class Session {

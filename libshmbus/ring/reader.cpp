@@ -15,6 +15,12 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t to) noexcept {
 
 } // namespace
 
+bool Filter::lets_through(const layout::EventHeader& header) const noexcept {
+    if (!types.empty() && std::find(types.begin(), types.end(), header.type) == types.end())
+        return false;
+    return !key || ((header.flags & layout::flag_key) != 0 && header.key_hash == key_hash);
+}
+
 Reader::Reader(const Topic& topic, std::uint32_t index, std::uint64_t token, bool lossy,
                Filter filter) noexcept
     : topic_(topic), index_(index), token_(token),
@@ -203,11 +209,11 @@ Reader::Look Reader::tombstones() noexcept {
 
 /// Its chunk has been reused. Its header is there: nobody may have asked for it.
 Reader::Look Reader::without_payload(Stamp stamp) noexcept {
-    if (!has_filter()) return lose(last_in(SlotState::evicted, SlotState::evicted));
+    if (!filter_.is_there()) return lose(last_in(SlotState::evicted, SlotState::evicted));
     layout::EventHeader header;
     load_header(topic_.ring.slot(next_), header);
     if (!unchanged(topic_.ring.slot(next_), stamp.word())) return Look::skipped;
-    if (lets_through(header)) return lose(next_);
+    if (filter_.lets_through(header)) return lose(next_);
     ++next_;
     return Look::skipped;
 }
@@ -241,21 +247,9 @@ bool Reader::unchanged(const Slot& slot, std::uint64_t stamp) noexcept {
     return slot.stamp.load_relaxed() == stamp;
 }
 
-bool Reader::lets_through(const layout::EventHeader& header) const noexcept {
-    if (!filter_.types.empty() &&
-        std::find(filter_.types.begin(), filter_.types.end(), header.type) == filter_.types.end())
-        return false;
-    return !filter_.key ||
-           ((header.flags & layout::flag_key) != 0 && header.key_hash == filter_.key_hash);
-}
-
-bool Reader::lets_through_key(const Place& place) const noexcept {
-    return !filter_.key || layout::ExtensionReader(place.extension).key() == *filter_.key;
-}
-
 Reader::Copy Reader::copy_out(Slot& slot, std::uint64_t stamp, Place& place) noexcept {
     load_header(slot, place.header);
-    if (has_filter() && !lets_through(place.header))
+    if (filter_.is_there() && !filter_.lets_through(place.header))
         return unchanged(slot, stamp) ? Copy::left_out : Copy::changed;
     return place.header.chunk == layout::no_chunk ? copy_inline(slot, stamp, place)
                                                   : hold_chunk(slot, stamp, place);
@@ -270,7 +264,7 @@ Reader::Copy Reader::copy_inline(Slot& slot, std::uint64_t stamp, Place& place) 
     if (!unchanged(slot, stamp)) return Copy::changed;
     place.extension = {place.buffer, place.header.extension};
     place.payload = {place.buffer + extension, place.header.length};
-    return !filter_.key || lets_through_key(place) ? Copy::done : Copy::left_out;
+    return filter_.lets_through_key(place.extension) ? Copy::done : Copy::left_out;
 }
 
 Reader::Copy Reader::hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) noexcept {
@@ -293,7 +287,7 @@ Reader::Copy Reader::hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) n
         drop_hold(place);
         return Copy::changed;
     }
-    if (!lets_through_key(place)) {
+    if (!filter_.lets_through_key(place.extension)) {
         // If the hold was revoked meanwhile, it was not this event's key.
         const bool was_its_key = unchanged(slot, stamp);
         drop_hold(place);
@@ -333,6 +327,18 @@ Released Reader::release(Place& place) noexcept {
 
 void Reader::acknowledge(Sequence s) noexcept {
     acknowledged_ = std::max(acknowledged_, std::min(s, next_ - 1));
+    publish_cursor();
+}
+
+void Reader::go_to(Sequence next, Sequence last_event) noexcept {
+    next_ = next;
+    last_event_ = last_event;
+    acknowledged_ = std::min(acknowledged_, next - 1);
+    overrun_margin_ = 0;
+    if (cursor_ >= next) { // back: for tools, nobody waits for it
+        cursor_ = next - 1;
+        topic_.readers.entry(index_).cursor.store_relaxed(cursor_);
+    }
     publish_cursor();
 }
 

@@ -33,6 +33,13 @@ struct Filter {
     std::vector<std::uint32_t> types; // empty: all
     std::optional<std::string> key;
     std::uint32_t key_hash = 0;
+
+    [[nodiscard]] bool is_there() const noexcept { return key || !types.empty(); }
+    /// By the header; of a key that has the same hash lets_through_key() tells the rest.
+    [[nodiscard]] bool lets_through(const layout::EventHeader& header) const noexcept;
+    [[nodiscard]] bool lets_through_key(Bytes extension) const noexcept {
+        return !key || layout::ExtensionReader(extension).key() == *key;
+    }
 };
 
 /// One subscriber's eye on a ring. One thread at a time; interrupt() from anywhere.
@@ -78,7 +85,15 @@ class Reader {
 
     /// Everything up to `s` is done with.
     void acknowledge(Sequence s) noexcept;
+    /// For topics on disk, whose subscribers read elsewhere what the ring no longer has: goes back, or on,
+    /// to `next`; everything before it has been seen, the last event of that at `last_event`.
+    void go_to(Sequence next, Sequence last_event) noexcept;
+    /// Whether `s` is in the ring, or to come, and `margin` sequences from being overwritten.
+    [[nodiscard]] bool has(Sequence s, std::uint64_t margin) const noexcept {
+        return s + topic_.ring.capacity() >= head() + 1 + margin;
+    }
     [[nodiscard]] Sequence cursor() const noexcept { return cursor_; }
+    [[nodiscard]] Sequence last_event() const noexcept { return last_event_; }
     [[nodiscard]] Sequence position() const noexcept { return next_; }
     [[nodiscard]] Sequence head() const noexcept {
         return topic_.ring.header().tail.load_acquire() - 1;
@@ -93,9 +108,6 @@ class Reader {
     Copy hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) noexcept;
     [[nodiscard]] static bool unchanged(const Slot& slot, std::uint64_t stamp) noexcept;
     void drop_hold(Place& place) noexcept;
-    [[nodiscard]] bool has_filter() const noexcept { return filter_.key || !filter_.types.empty(); }
-    [[nodiscard]] bool lets_through(const layout::EventHeader& header) const noexcept;
-    [[nodiscard]] bool lets_through_key(const Place& place) const noexcept;
 
     Look resolve(Stamp stamp) noexcept;
     Look tombstones() noexcept;

@@ -17,7 +17,7 @@ class SessionsTest : public testing::Test {
     std::vector<SessionId> gone;
     Sessions sessions{[this](SessionId id) { gone.push_back(id); }};
     std::shared_ptr<Topic> topic = std::make_shared<Topic>(
-        "orders", TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0},
+        "orders", Topic::new_uuid(), TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0},
         1, 1000);
     const base::Peer peer{.pid = 77, .uid = 1000, .groups = {}};
 };

@@ -31,7 +31,7 @@ class TopicTest : public testing::Test {
         return {ring::RingView(ring_.bytes(), parameters),
                 ring::ReadersView(readers_.bytes(), parameters)};
     }
-    Topic topic{"orders", options, 1, 1000};
+    Topic topic{"orders", Topic::new_uuid(), options, 1, 1000};
 
   private:
     base::Mapping ring_;
@@ -65,7 +65,7 @@ TEST_F(TopicTest, SlotsAreAllocatedAndThePoolIsNot) {
 }
 
 TEST_F(TopicTest, UuidsDiffer) {
-    const Topic other("orders", options, 1, 1000);
+    const Topic other("orders", Topic::new_uuid(), options, 1, 1000);
     EXPECT_NE(topic.uuid(), other.uuid());
 }
 
@@ -178,7 +178,7 @@ TEST_F(TopicTest, IsDrainedWhenEverybodyWhoCountsHasAcknowledged) {
 }
 
 TEST_F(TopicTest, BeginsWhereItIsTold) {
-    const Topic late("late", options, 1ULL << 48U, 0);
+    const Topic late("late", Topic::new_uuid(), options, 1ULL << 48U, 0);
     EXPECT_EQ(late.head_hint(), (1ULL << 48U) - 1);
     EXPECT_EQ(late.first_hint(), 1ULL << 48U);
 }

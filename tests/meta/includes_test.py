@@ -22,13 +22,14 @@ MAY_INCLUDE = {
     "libshmbus/control": LEAVES | SHARED | {PROTOCOL},
     "libshmbus/client": SHARED | SPILL | {PROTOCOL, "shmbus"},
     "daemon/system": DAEMON,
-    "daemon/registry": DAEMON,
+    "daemon/registry": DAEMON | {"daemon/store", "daemon/spiller"},
     "daemon/store": SPILL | {"daemon/system"},
     "daemon/spiller": DAEMON | {"daemon/store"},
     "daemon/supervisor": DAEMON | {"daemon/registry"},
-    "daemon/control": DAEMON | {"daemon/registry", "daemon/store", "daemon/supervisor"},
+    "daemon/control": DAEMON
+    | {"daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor"},
     "daemon": DAEMON
-    | {"daemon/registry", "daemon/store", "daemon/supervisor", "daemon/control"},
+    | {"daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor", "daemon/control"},
     "tools": {"shmbus"},
     "examples": {"shmbus", "order.capnp.h"},  # the latter generated
 }

@@ -10,9 +10,9 @@ namespace shmbus::test {
 namespace {
 
 using namespace std::chrono_literals;
+using spiller::DiskPolicy;
 using spiller::DiskTopic;
 using spiller::Spiller;
-using spiller::SyncPolicy;
 
 constexpr auto patience = 30s;
 constexpr std::uint32_t spillers_entry = 63;
@@ -31,10 +31,10 @@ class SpillerTest : public testing::Test {
     SimulatedDisk disk;
 
     struct Running {
-        explicit Running(SimulatedDisk& disk, SyncPolicy policy = {})
+        explicit Running(SimulatedDisk& disk, const DiskPolicy& policy = {})
             : log(spiller::open_log(disk.open(), a_topic, {})), ring(on_disk(log.log->next())),
               topic(std::make_shared<DiskTopic>("t", ring.topic, spillers_entry, std::move(log),
-                                                policy)),
+                                                a_topic, policy)),
               pub(ring, 0) {
             spiller.add(topic);
         }

@@ -65,12 +65,13 @@ def wait_until(what, condition):
 class Daemon:
     """A shmbusd. @raises AssertionError when it does not become ready"""
 
-    def __init__(self, directory):
+    def __init__(self, directory, state=True):
         self.socket = directory / "bus.sock"
         self.log = directory / "shmbusd.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [SHMBUSD, "--socket", self.socket, "--state-dir", directory / "state"],
+                [SHMBUSD, "--socket", self.socket,
+                 *(("--state-dir", directory / "state") if state else ())],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                 env=environment())
         wait_until("shmbusd to be ready", self.is_ready)
@@ -89,6 +90,12 @@ class Daemon:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+
+def run_daemon(*arguments):
+    """One that is expected to end by itself."""
+    return subprocess.run([SHMBUSD, *arguments], capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL, timeout=PATIENCE, env=environment())
 
 
 def environment(**more):

@@ -5,6 +5,14 @@
 
 namespace shmbus::test {
 
+/// Lets time pass for the clocks that publishers keep together.
+inline void age(const TestRing& ring, std::uint64_t ms) {
+    for (std::uint32_t r = 0; r < ring.topic.readers.max_readers(); ++r) {
+        auto& since = ring.topic.ring.watch(r).since;
+        since.store_release(since.load_acquire() - ms * 1'000'000);
+    }
+}
+
 /// The last step it took.
 enum class Step { claim, tail, content, mark_published };
 inline constexpr std::array all_steps{Step::claim, Step::tail, Step::content, Step::mark_published};

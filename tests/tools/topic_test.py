@@ -30,20 +30,40 @@ class CreateTest(harness.BusTest):
         done = self.run_ok("topic", "create", "json", "--retention", "memory", "--json")
         self.assertEqual(done.json, {"topic": "json", "created": True})
 
-    def test_no_disk(self):
-        """What needs a topic on disk exits 2 and says why; no topic is made."""
+    def test_disk(self):
+        """What concerns the disk arrives; the defaults are the documented ones."""
+        self.run_ok("topic", "create", "disk", "--retention", "disk")
+        keys = ("retention", "sync", "sync_interval_ms", "keep_bytes", "keep_age_ms", "keep_events")
+        self.assertEqual([self.info("disk").get(key) for key in keys],
+                         ["disk", "group", None, 1 << 30, 0, 0])
+        self.assertNotIn("sync", self.info(self.topic()))
+        self.run_ok("topic", "create", "chosen-disk", "--retention", "disk", "--sync",
+                    "interval:250", "--keep-bytes", "8M", "--keep-age", "2h", "--keep-events", "5")
+        self.assertEqual([self.info("chosen-disk")[key] for key in keys],
+                         ["disk", "interval", 250, 8 << 20, 7200000, 5])
+        text = self.run_ok("topic", "info", "chosen-disk").out.decode()
+        self.assertIn("retention     disk, sync interval of 250 ms, keeps 8M, 2h, 5 events\n", text)
+        self.assertIn("on disk       up to 0; to survive a power loss, up to 0\n", text)
+        self.run_failing(6, "sync is group, not none", "topic", "create", "disk", "--if-missing",
+                         "--retention", "disk", "--sync", "none")
+
+    def test_disk_usage(self):
+        """What makes no sense exits 2 and says why; no topic is made."""
         for pattern, *options in [
-            ("--retention: this version keeps topics in memory only", "--retention", "disk"),
             ("--retention: 'dusk' is neither disk nor memory", "--retention", "dusk"),
-            ("--sync: only topics on disk", "--sync", "group"),
-            ("--keep-bytes: only topics on disk", "--keep-bytes", "1G"),
-            ("--keep-age: only topics on disk", "--keep-age", "1h"),
-            ("--keep-events: only topics on disk", "--keep-events", "5"),
-            ("--hold: only topics on disk", "--hold"),
+            ("for topics on disk: say --retention disk", "--sync", "group"),
+            ("for topics on disk", "--retention", "memory", "--keep-bytes", "1G"),
+            ("for topics on disk", "--keep-age", "1h"),
+            ("for topics on disk", "--keep-events", "5"),
+            ("--sync: 'now' is none of none, group and interval:MS", "--retention", "disk", "--sync",
+             "now"),
+            ("--sync: .*1 .*3600000", "--retention", "disk", "--sync", "interval:0"),
+            ("--keep-age: '1us' is less than 1ms", "--retention", "disk", "--keep-age", "1us"),
+            ("--hold: this version has no durable subscriptions", "--hold"),
             ("--schema: this version knows no schemas", "--schema", "a.capnp:B"),
         ]:
-            self.run_failing(2, pattern, "topic", "create", "disk", *options)
-        self.run_failing(5, "", "topic", "info", "disk")
+            self.run_failing(2, pattern, "topic", "create", "never", *options)
+        self.run_failing(5, "", "topic", "info", "never")
 
     def test_options(self):
         """Every option arrives; the defaults are the documented ones."""
@@ -154,7 +174,7 @@ class InfoTest(harness.BusTest):
         self.assertEqual(info["publishers"][0]["pid"], pub.pid)
         self.assertEqual(set(info["publishers"][0]), {"pid", "uid", "command"})
         self.assertEqual(set(info["subscribers"][0]),
-                         {"pid", "uid", "command", "cursor", "lag", "lossy"})
+                         {"pid", "uid", "command", "cursor", "lag", "lossy", "waits_for_pid"})
         text = self.run_ok("topic", "info", topic).out.decode()
         self.assertRegex(text, rf"PUBLISHER +UID +COMMAND\n +{pub.pid} +\d+ +shmbus\n")
         self.assertRegex(text, rf"GATES +COMMAND\n +{sub.pid} +\d+ +0 +0 +no +shmbus\n")

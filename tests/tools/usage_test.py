@@ -212,7 +212,7 @@ class StatusTest(harness.BusTest):
         self.wait_for_output(sub, b"3\n")
         text = self.run_ok().out.decode()
         self.assertIn(str(self.daemon.socket), text)
-        self.assertRegex(text, r"TOPIC +HEAD +IN RING +PUBS +SUBS +LAG +SLOWEST +STATE")
+        self.assertRegex(text, r"TOPIC +HEAD +EVENTS +PUBS +SUBS +LAG +SLOWEST +STATE")
         self.assertRegex(text, rf"{topic} +3 +3 +0 +1 +3 +pid {sub.pid} \(shmbus\) +open")
         json = self.run_ok("--json").json
         self.assertEqual(json["socket"], str(self.daemon.socket))

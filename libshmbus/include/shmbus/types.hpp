@@ -207,6 +207,22 @@ class Start {
 [[nodiscard]] SHMBUS_API const char* name_of(FullPolicy policy) noexcept;
 [[nodiscard]] SHMBUS_API const char* name_of(GapReason reason) noexcept;
 
+/// Where a topic's events live.
+enum class Retention : std::uint8_t {
+    memory = 0, ///< in the ring alone
+    disk = 1,   ///< in the ring, and in files that survive everything but the disk
+};
+
+/// When the events of a topic on disk are made to survive a power loss.
+enum class Sync : std::uint8_t {
+    none = 0,     ///< when the system gets round to it. They survive the death of any process
+    interval = 1, ///< at most sync_interval_ms after they were published
+    group = 2,    ///< at once, as many together as came while the disk was busy
+};
+
+[[nodiscard]] SHMBUS_API const char* name_of(Retention retention) noexcept;
+[[nodiscard]] SHMBUS_API const char* name_of(Sync sync) noexcept;
+
 /// Geometry and policy of a topic. Geometry never changes after creation.
 struct TopicOptions {
     FullPolicy full = FullPolicy::block;
@@ -217,8 +233,16 @@ struct TopicOptions {
                                << 20U; ///< for payloads too large for a slot; 0 to 64 GiB, sparse
     /// How long one subscriber may hold up a full topic: 1 ms to 49 days, all that fits.
     std::uint32_t evict_after_ms = 10'000;
-    std::uint32_t hold_timeout_ms =
-        10'000; ///< how long a held payload is safe from reuse; likewise
+    /// How long a held payload is safe from reuse; likewise.
+    std::uint32_t hold_timeout_ms = 10'000;
+    Retention retention = Retention::memory;
+    // What follows is for topics on disk alone. Their publishers wait for the disk, and for no
+    // subscriber; evict_after_ms is how long a stopped publisher may hold up the disk.
+    Sync sync = Sync::group;
+    std::uint32_t sync_interval_ms = 100;   ///< for Sync::interval; 1 to 3,600,000
+    std::uint64_t keep_bytes = 1ULL << 30U; ///< of files; the oldest go first. 0: no limit
+    std::uint64_t keep_age_ms = 0;          ///< older events may go; 0: no limit
+    std::uint64_t keep_events = 0;          ///< so many of the newest stay; 0: no limit
     bool operator==(const TopicOptions&) const = default;
 };
 
@@ -229,9 +253,9 @@ struct PeerInfo {
     std::string command; ///< name of its program, at most 15 bytes; for people, not for decisions
     Sequence cursor = 0; ///< subscribers: the last acknowledged sequence
     bool lossy = false;  ///< subscribers: publishers do not wait for it
-    std::uint32_t waits_for_pid =
-        0; ///< subscribers: who has begun the next event and not finished it;
-           ///< 0: nobody. For longer than a moment: a stopped publisher
+    /// Subscribers: who has begun the next event and not finished it; 0: nobody. For longer than a
+    /// moment: a publisher that was stopped.
+    std::uint32_t waits_for_pid = 0;
 };
 
 /// What the daemon knows of a topic.
@@ -239,7 +263,7 @@ struct TopicInfo {
     std::string name;
     std::string uuid; ///< tells two topics of one name apart
     TopicOptions options;
-    Sequence first = 0; ///< the oldest sequence still in the ring
+    Sequence first = 0; ///< the oldest sequence that is still there, in the ring or on disk
     Sequence head = 0;  ///< the newest sequence; first - 1 when there is none
     std::uint32_t publisher_count = 0;
     std::uint32_t subscriber_count = 0;
@@ -249,6 +273,9 @@ struct TopicInfo {
     std::uint32_t creator_uid = 0;
     bool draining = false;  ///< refuses new events
     bool exclusive = false; ///< its publisher has it to itself
+    Sequence written = 0;   ///< on disk: survives the death of any process up to here
+    Sequence durable = 0;   ///< on disk: survives a power loss up to here
+    std::string trouble;    ///< why the disk takes no events just now; empty: it does
 };
 
 } // namespace shmbus

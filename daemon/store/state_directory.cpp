@@ -1,0 +1,128 @@
+#include "daemon/store/state_directory.hpp"
+
+#include "base/random.hpp"
+#include "base/system_error.hpp"
+#include "daemon/store/state_file.hpp"
+#include "daemon/system/log.hpp"
+#include "shmbus/types.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <filesystem>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+namespace shmbus::store {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint32_t format = 1;
+
+struct BusRecord {
+    layout::Uuid bus;
+    std::uint32_t format;
+    std::uint32_t reserved;
+};
+
+/// Whether it is new.
+bool make_directory(const std::string& path) {
+    if (::mkdir(path.c_str(), 0700) == 0) return true;
+    if (errno != EEXIST) base::throw_system("making " + path);
+    return false;
+}
+
+void make_with_parents(const std::string& path) {
+    std::error_code error;
+    const fs::path parent = fs::path(path).parent_path();
+    if (!parent.empty()) fs::create_directories(parent, error);
+    if (error) base::throw_system("making " + parent.string(), error.value());
+    (void)make_directory(path);
+}
+
+base::Fd take_lock(const std::string& path) {
+    base::Fd lock(
+        ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!lock) base::throw_system("opening " + path + "/lock");
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+    if (errno != EWOULDBLOCK) base::throw_system("locking " + path + "/lock");
+    throw Error(Errc::busy, "another daemon uses the state directory " + path +
+                                "; stop it, or choose another --state-dir");
+}
+
+void sync(const std::string& path) { open_directory(path)->sync_directory(); }
+
+} // namespace
+
+StateDirectory::StateDirectory(const std::string& path) : path_(path) {
+    while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+    make_with_parents(path_);
+    lock_ = take_lock(path_);
+    const auto top = open_directory(path_);
+    StateFile bus(*top, "bus", {});
+    const auto record = bus.as<BusRecord>();
+    if (record && record->format > format)
+        throw Error(
+            Errc::incompatible,
+            fmt::format("{} was laid out by a newer version (format {}, this one knows {}): "
+                        "use a newer shmbusd",
+                        path_, record->format, format));
+    for (const char* const name : {"/topics", "/removed"}) (void)make_directory(path_ + name);
+    if (!record) {
+        BusRecord fresh{{}, format, 0};
+        base::fill_random(std::as_writable_bytes(std::span(fresh.bus)));
+        bus.write_twice(std::as_bytes(std::span(&fresh, 1)));
+    }
+    for (const auto& entry : fs::directory_iterator(path_ + "/removed"))
+        discard(entry.path().filename().string());
+}
+
+std::string StateDirectory::topic_path(const std::string& topic) const {
+    return path_ + "/topics/" + topic;
+}
+
+std::string StateDirectory::removed_path(const std::string& unique) const {
+    return path_ + "/removed/" + unique;
+}
+
+std::vector<std::string> StateDirectory::topics() const {
+    std::vector<std::string> names;
+    for (const auto& entry : fs::directory_iterator(path_ + "/topics")) {
+        auto name = entry.path().filename().string();
+        if (is_valid_name(name)) names.push_back(std::move(name));
+    }
+    return names;
+}
+
+std::unique_ptr<Directory> StateDirectory::make(const std::string& topic) {
+    if (!make_directory(topic_path(topic)))
+        throw Error(Errc::busy, topic_path(topic) + " is there, and is no topic: move it away");
+    return open(topic);
+}
+
+void StateDirectory::commit() { sync(path_ + "/topics"); }
+
+std::unique_ptr<Directory> StateDirectory::open(const std::string& topic) const {
+    return open_directory(topic_path(topic));
+}
+
+void StateDirectory::set_aside(const std::string& topic, const std::string& unique) {
+    const auto from = topic_path(topic);
+    const auto to = removed_path(unique);
+    if (::rename(from.c_str(), to.c_str()) != 0) base::throw_system("moving " + from + " away");
+    sync(path_ + "/removed");
+    sync(path_ + "/topics");
+}
+
+void StateDirectory::discard(const std::string& unique) const noexcept {
+    std::error_code error;
+    fs::remove_all(removed_path(unique), error);
+    if (error)
+        system::log(system::Level::warning,
+                    fmt::format("removing {}: {}; it is tried again at the next start",
+                                removed_path(unique), error.message()));
+}
+
+} // namespace shmbus::store
