@@ -63,6 +63,27 @@ std::vector<int> signals_that_stop() {
     return {SIGTERM, SIGINT, SIGHUP};
 }
 
+/// Takes the cursors of durable subscriptions, as long as somebody holds one.
+class CursorsTaken {
+  public:
+    CursorsTaken(kj::Timer& timer, registry::Registry& topics) : timer_(timer), topics_(topics) {}
+    void start() {
+        if (!std::exchange(running_, true)) task_ = loop().eagerlyEvaluate(nullptr);
+    }
+
+  private:
+    kj::Promise<void> loop() {
+        return timer_.afterDelay(1 * kj::SECONDS).then([this]() -> kj::Promise<void> {
+            running_ = topics_.take_stock();
+            return running_ ? loop() : kj::Promise<void>(kj::READY_NOW);
+        });
+    }
+    kj::Timer& timer_;
+    registry::Registry& topics_;
+    bool running_ = false;
+    kj::Promise<void> task_ = kj::READY_NOW;
+};
+
 void run(const Options& options) {
     const auto path = base::find_socket_path(options.socket, scope_of(options));
     system::raise_descriptor_limit();
@@ -82,6 +103,7 @@ void run(const Options& options) {
     registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr);
     registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
     supervisor::Supervisor supervisor(io.unixEventPort, sessions);
+    CursorsTaken cursors(io.provider->getTimer(), topics);
     control::Context context{
         topics,
         sessions,
@@ -89,6 +111,7 @@ void run(const Options& options) {
         io.provider->getTimer(),
         options.hello_timeout_ms * kj::MILLISECONDS,
         [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch(id, std::move(pidfd)); },
+        [&] { cursors.start(); },
         {}};
     control::Server server(io, listener.fd(), context);
     on_gone = [&](registry::SessionId id) {

@@ -7,8 +7,10 @@ ExitCode exit_code_of(Errc code) noexcept {
     case Errc::bad_argument: return ExitCode::usage;
     case Errc::no_daemon:
     case Errc::disconnected: return ExitCode::no_daemon;
-    case Errc::no_such_topic: return ExitCode::not_found;
+    case Errc::no_such_topic:
+    case Errc::no_such_subscription: return ExitCode::not_found;
     case Errc::topic_exists:
+    case Errc::subscription_exists:
     case Errc::different_options:
     case Errc::busy:
     case Errc::permission:

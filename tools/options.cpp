@@ -178,6 +178,8 @@ Verb Verb::add_verb(const std::string& name, const std::string& help) const {
     return Verb(verb);
 }
 
+void Verb::alias(const std::string& name) const { app_->alias(name); }
+
 void Verb::require_verb() const { app_->require_subcommand(1); }
 
 Option Verb::add(const std::string& name, std::string& target, const std::string& help) const {

@@ -53,6 +53,8 @@ class Option {
 class Verb {
   public:
     Verb add_verb(const std::string& name, const std::string& help) const;
+    /// Another name for it.
+    void alias(const std::string& name) const;
     /// It does nothing itself: one of its verbs must follow.
     void require_verb() const;
 

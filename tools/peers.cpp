@@ -50,6 +50,7 @@ std::string retention_of(const TopicInfo& topic) {
     if (options.keep_age_ms != 0)
         text += ", " + format_duration(std::chrono::milliseconds(options.keep_age_ms));
     if (options.keep_events != 0) text += ", " + counted(options.keep_events, "event");
+    if (options.hold) text += ", holds";
     return text;
 }
 
@@ -106,6 +107,7 @@ Json json_of(const TopicInfo& topic, bool with_peers) {
         json["keep_bytes"] = topic.options.keep_bytes;
         json["keep_age_ms"] = topic.options.keep_age_ms;
         json["keep_events"] = topic.options.keep_events;
+        json["hold"] = topic.options.hold;
         json["written"] = topic.written;
         json["durable"] = topic.durable;
         json["trouble"] = topic.trouble;

@@ -99,6 +99,12 @@ void Stream::consider(const Follower& follower, Nothing nothing) {
         throw Failure(
             ExitCode::timed_out,
             fmt::format("no event for {}{}", format_duration(*options_.silence), progress()));
+    if (nothing == Nothing::stolen)
+        throw Failure(
+            ExitCode::refused,
+            fmt::format("topic '{}': another process took the subscription over, or it was "
+                        "removed{}",
+                        follower.subscription.topic(), progress()));
     if (nothing != Nothing::closed) return; // or another topic's event broke the silence
     try {
         explain_closed_(follower.subscription.topic());

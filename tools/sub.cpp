@@ -18,6 +18,8 @@ namespace {
 
 struct SubArguments {
     std::vector<std::string> topics;
+    std::string name;
+    bool steal = false;
     std::optional<Start> start;
     std::vector<std::uint32_t> types;
     std::optional<std::string> key;
@@ -32,23 +34,6 @@ struct SubArguments {
 
 constexpr auto any_number = std::numeric_limits<std::uint64_t>::max();
 
-Start parse_start(const std::string& text) {
-    if (text == "all") return Start::all();
-    if (text == "new") return Start::latest();
-    if (text == "last") return Start::last();
-    if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
-        return Start::sequence(parse_number(text, 1, any_number));
-    try {
-        return Start::time(parse_time(text, std::chrono::system_clock::now()));
-    } catch (const Failure&) {
-        throw Failure(
-            ExitCode::usage,
-            fmt::format("'{}' is none of all, new, last, a sequence from 1 up, a time such "
-                        "as 2024-02-29T12:00:00Z, or -5m for five minutes ago",
-                        printable(text)));
-    }
-}
-
 std::uint32_t parse_type(const std::string& text) {
     return static_cast<std::uint32_t>(
         parse_number(text, 0, std::numeric_limits<std::uint32_t>::max()));
@@ -56,7 +41,11 @@ std::uint32_t parse_type(const std::string& text) {
 
 SubscribeOptions subscribe_options(const SubArguments& arguments) {
     SubscribeOptions options;
-    options.start = arguments.start.value_or(Start::latest());
+    // Whoever gives it a name wants everything that is kept.
+    const Start usual = arguments.name.empty() ? Start::latest() : Start::all();
+    options.start = arguments.start.value_or(usual);
+    options.name = arguments.name;
+    options.steal = arguments.steal;
     options.types = arguments.types;
     options.key = arguments.key;
     options.lossy = arguments.lossy;
@@ -106,9 +95,12 @@ ExitCode subscribe(const Context& context, const SubArguments& arguments) {
     Bus bus = connect(context.bus);
     std::vector<Subscription> subscriptions;
     for (const std::string& topic : arguments.topics)
-        subscriptions.push_back(on_topic(
-            context, topic, [&] { return bus.subscribe(topic, subscribe_options(arguments)); }));
-    if (!arguments.start)
+        with_remedy(Errc::busy, "; stop it, or take it over: --steal", [&] {
+            subscriptions.push_back(on_topic(context, topic, [&] {
+                return bus.subscribe(topic, subscribe_options(arguments));
+            }));
+        });
+    if (!arguments.start && arguments.name.empty())
         for (const Subscription& subscription : subscriptions)
             hint_at_older_events(bus, subscription);
     Stream stream(stream_options(context, arguments, bus.socket()),
@@ -152,6 +144,15 @@ void add_selection(Verb verb, SubArguments& a) {
                   "holding anybody up");
 }
 
+void add_name(Verb verb, SubArguments& a) {
+    const auto parse = [](const std::string& text) { return parse_name(text, "subscription"); };
+    const Option name = verb.add_parsed("--name", a.name, parse, "NAME",
+                                        "make the subscription durable: it goes on behind what was "
+                                        "acknowledged under this name; a new "
+                                        "one starts with the oldest event, or where --from says");
+    verb.add_flag("--steal", a.steal, "take it over from another process that has it").needs(name);
+}
+
 void add_presentation(Verb verb, SubArguments& a) {
     const Option format = verb.add_parsed(
         "--format", a.format, [](const std::string& text) { return Format(text); },
@@ -175,13 +176,12 @@ void add_presentation(Verb verb, SubArguments& a) {
         .needs(command);
 }
 
-constexpr auto durable_later =
-    "durable subscriptions need a topic on disk, which this version does not have";
+constexpr auto no_groups = "this version has no groups";
 constexpr auto sub_examples = R"(Examples:
   shmbus sub trades
   shmbus sub trades --from all --format '%t %k %p'
   shmbus sub orders returns --json | jq .payload
-  shmbus sub jobs --exec 'sh -c "convert - /srv/out/$SHMBUS_SEQ.png"')";
+  shmbus sub jobs --name worker --exec 'sh -c "convert - /srv/out/$SHMBUS_SEQ.png"')";
 
 } // namespace
 
@@ -190,9 +190,8 @@ void add_sub(Verb root, Invocation& invocation) {
     const Verb verb = root.add_verb("sub", "print events as they come");
     add_selection(verb, *arguments);
     add_presentation(verb, *arguments);
-    verb.add_unavailable_option("--name", durable_later);
-    verb.add_unavailable_option("--group", durable_later);
-    verb.add_unavailable_flag("--steal", durable_later);
+    add_name(verb, *arguments);
+    verb.add_unavailable_option("--group", no_groups);
     verb.footer(sub_examples);
     verb.callback([arguments, &invocation] {
         arguments->topics = checked_topics(arguments->topics);

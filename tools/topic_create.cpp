@@ -18,8 +18,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto no_hold = "this version has no durable subscriptions whose events could be held";
-
 std::uint32_t parse_size32(std::string_view text) {
     const std::uint64_t size = parse_size(text);
     if (size > std::numeric_limits<std::uint32_t>::max())
@@ -103,6 +101,7 @@ struct CreateArguments {
     std::optional<std::uint64_t> keep_bytes;
     std::optional<std::uint64_t> keep_age_ms;
     std::optional<std::uint64_t> keep_events;
+    bool hold = false;
 
     [[nodiscard]] TopicOptions options() const {
         TopicOptions options;
@@ -118,10 +117,11 @@ struct CreateArguments {
         options.evict_after_ms = evict_after_ms.value_or(options.evict_after_ms);
         options.hold_timeout_ms = hold_timeout_ms.value_or(options.hold_timeout_ms);
         options.retention = retention.value_or(options.retention);
-        const bool wants_disk = sync || keep_bytes || keep_age_ms || keep_events;
+        const bool wants_disk = sync || keep_bytes || keep_age_ms || keep_events || hold;
         if (wants_disk && options.retention == Retention::memory)
-            throw Failure(ExitCode::usage, "--sync and --keep-… are for topics on disk: say "
-                                           "--retention disk, too");
+            throw Failure(ExitCode::usage,
+                          "--sync, --keep-… and --hold are for topics on disk: say "
+                          "--retention disk, too");
         if (sync) {
             options.sync = sync->sync;
             options.sync_interval_ms = sync->interval_ms;
@@ -129,6 +129,7 @@ struct CreateArguments {
         options.keep_bytes = keep_bytes.value_or(options.keep_bytes);
         options.keep_age_ms = keep_age_ms.value_or(options.keep_age_ms);
         options.keep_events = keep_events.value_or(options.keep_events);
+        options.hold = hold;
         return options;
     }
 };
@@ -165,6 +166,10 @@ void add_disk_options(Verb verb, CreateArguments& a) {
                     "on disk: older events may go; 0: no limit (0)");
     verb.add_parsed("--keep-events", a.keep_events, parse_count, "N",
                     "on disk: so many of the newest stay, older ones may go; 0: no limit (0)");
+    verb.add_flag(
+        "--hold", a.hold,
+        "on disk: keep what a durable subscription has not acknowledged in spite of these "
+        "limits, up to 4 times --keep-bytes");
 }
 
 } // namespace
@@ -201,7 +206,6 @@ void add_topic_create(Verb topic, Invocation& invocation) {
     verb.add_flag("--if-missing", a.if_missing,
                   "fine if it exists already with these options; exit 6 if with others");
     add_disk_options(verb, a);
-    verb.add_unavailable_flag("--hold", no_hold);
     verb.add_unavailable_option("--schema", "this version knows no schemas");
     verb.footer(
         "Example:\n  shmbus topic create trades --retention memory --full reject --slot 128");

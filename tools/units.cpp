@@ -239,4 +239,21 @@ std::string parse_name(std::string_view text, std::string_view what) {
                              what, max_name_bytes));
 }
 
+Start parse_start(const std::string& text) {
+    if (text == "all") return Start::all();
+    if (text == "new") return Start::latest();
+    if (text == "last") return Start::last();
+    if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos)
+        return Start::sequence(parse_number(text, 1, std::numeric_limits<std::uint64_t>::max()));
+    try {
+        return Start::time(parse_time(text, std::chrono::system_clock::now()));
+    } catch (const Failure&) {
+        throw Failure(
+            ExitCode::usage,
+            fmt::format("'{}' is none of all, new, last, a sequence from 1 up, a time such "
+                        "as 2024-02-29T12:00:00Z, or -5m for five minutes ago",
+                        printable(text)));
+    }
+}
+
 } // namespace shmbus::tools

@@ -4,6 +4,8 @@
 // What the format_ functions print, the parsers read back.
 #pragma once
 
+#include <shmbus/types.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -30,6 +32,8 @@ using Time = std::chrono::sys_time<Nanoseconds>;
 
 /// RFC 3339, or a duration before `now`: "-5m".
 [[nodiscard]] Time parse_time(std::string_view text, Time now);
+/// Where a subscription starts: all, new, last, a sequence, or a time.
+[[nodiscard]] Start parse_start(const std::string& text);
 /// RFC 3339 in UTC, to the nanosecond.
 [[nodiscard]] std::string format_time(Time time);
 

@@ -2,15 +2,11 @@
 
 namespace shmbus::control {
 
-namespace {
-
 void write_holder(const registry::Holder& holder, protocol::Peer::Builder to) {
     to.setPid(holder.pid);
     to.setUid(holder.uid);
     to.setCommand(to_kj(holder.command));
 }
-
-} // namespace
 
 void write_refusal(const Error& error, protocol::Refusal::Builder to) {
     to.setCode(static_cast<std::uint16_t>(error.code()));

@@ -29,6 +29,8 @@ struct Context {
     const kj::Duration hello_timeout;
     /// Takes the pidfd of a new session's process.
     const std::function<void(registry::SessionId, base::Fd)> watch;
+    /// Somebody holds a durable subscription: its cursor is to be taken every now and then.
+    const std::function<void()> keep_cursors;
     system::ThrottledLog peer_log;
 };
 

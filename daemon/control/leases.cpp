@@ -1,9 +1,26 @@
 #include "daemon/control/leases.hpp"
 
-#include "daemon/control/answering.hpp"
+#include "daemon/control/kept.hpp"
 #include "daemon/spiller/segment_file.hpp"
 
 namespace shmbus::control {
+
+void write_durable(const std::shared_ptr<ClientState>& client,
+                   registry::Subscriptions::Grant& grant,
+                   protocol::Session::OpenSubscriberResults::Builder to) {
+    const auto page = std::make_shared<const base::Fd>(std::move(grant.page));
+    to.setCursor(kj::heap<FileServer>(client, page));
+    to.setAcknowledged(grant.cursor.value_or(0));
+    to.setBegun(grant.cursor.has_value());
+    client->in_flight.push_back(page);
+    client->context.keep_cursors();
+}
+
+kj::Promise<void> SubscriberLeaseServer::persist(PersistContext context) {
+    return answer_when_kept(context, "persist", [&](auto, auto done) {
+        client()->context.sessions.persist(client()->session.value(), lease(), std::move(done));
+    });
+}
 
 void write_access(const std::shared_ptr<ClientState>& client,
                   const std::shared_ptr<registry::Topic>& topic, Role role,

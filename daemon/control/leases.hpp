@@ -46,6 +46,7 @@ template <class Interface> class LeaseServer : public Interface::Server {
 
   protected:
     [[nodiscard]] const std::shared_ptr<ClientState>& client() const noexcept { return client_; }
+    [[nodiscard]] registry::Sessions::LeaseId lease() const noexcept { return lease_; }
 
   private:
     std::shared_ptr<ClientState> client_;
@@ -61,6 +62,7 @@ class SubscriberLeaseServer final : public LeaseServer<protocol::SubscriberLease
                           std::shared_ptr<registry::Topic> topic)
         : LeaseServer(std::move(client), lease), topic_(std::move(topic)) {}
     kj::Promise<void> openSegment(OpenSegmentContext context) override;
+    kj::Promise<void> persist(PersistContext context) override;
 
   private:
     std::shared_ptr<registry::Topic> topic_;
@@ -68,6 +70,11 @@ class SubscriberLeaseServer final : public LeaseServer<protocol::SubscriberLease
 
 /// Whether a session may be given one capability more. @throws Error(limit)
 void require_room(const ClientState& client);
+
+/// What the holder of a durable subscription gets beside.
+void write_durable(const std::shared_ptr<ClientState>& client,
+                   registry::Subscriptions::Grant& grant,
+                   protocol::Session::OpenSubscriberResults::Builder to);
 
 /// Publishers get the ring for writing, subscribers the readers object.
 enum class Role { publisher, subscriber };

@@ -131,8 +131,10 @@ kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
 kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
     return answer(context, "openSubscriber", [&](auto parameters, auto results) {
         const auto topic = openable(parameters.getTopic());
-        const auto grant = sessions().lease_subscriber(id(), topic);
+        const registry::Sessions::Wish wish{to_string(parameters.getName()), parameters.getSteal()};
+        auto grant = sessions().lease_subscriber(id(), topic, wish);
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
+        if (!wish.name.empty()) write_durable(client_, grant.durable, results);
         results.setEntry(grant.entry.entry);
         results.setToken(grant.entry.token);
         results.setLease(kj::heap<SubscriberLeaseServer>(client_, grant.lease, topic));

@@ -31,10 +31,17 @@ class SessionServer final : public protocol::Session::Server {
     kj::Promise<void> drainTopic(DrainTopicContext context) override;
     kj::Promise<void> openPublisher(OpenPublisherContext context) override;
     kj::Promise<void> openSubscriber(OpenSubscriberContext context) override;
+    // In durable.cpp:
+    kj::Promise<void> listSubscriptions(ListSubscriptionsContext context) override;
+    kj::Promise<void> createSubscription(CreateSubscriptionContext context) override;
+    kj::Promise<void> seekSubscription(SeekSubscriptionContext context) override;
+    kj::Promise<void> pauseSubscription(PauseSubscriptionContext context) override;
+    kj::Promise<void> removeSubscription(RemoveSubscriptionContext context) override;
 
   private:
     void require_use() const;
     void require_administer(const registry::Topic& topic) const;
+    void require_change(registry::Topic& topic, const std::string& subscription) const;
     /// A topic to be opened, by somebody who may and has room for it.
     [[nodiscard]] std::shared_ptr<registry::Topic> openable(capnp::Text::Reader name) const;
     void note(const std::string& what) const;

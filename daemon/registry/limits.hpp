@@ -10,6 +10,7 @@ inline constexpr std::uint16_t entries_per_topic = 256; // for publishers, and f
 inline constexpr std::size_t max_sessions = 1'024;      // root's do not count
 inline constexpr std::size_t max_sessions_per_user = 256;
 inline constexpr std::size_t max_topics_per_user = 10'000;
+inline constexpr std::size_t max_subscriptions_per_topic = 1'000; // durable ones
 inline constexpr std::size_t descriptors_per_topic = 4;
 /// Kept for connections, which take two each; at most half of what the daemon may open.
 inline constexpr std::size_t descriptors_for_connections = 3'600;

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t mib = 1U << 20U;
 
+std::string shown(const std::string& word) { return word; }
 std::string shown(FullPolicy policy) { return name_of(policy); }
 std::string shown(Retention retention) { return name_of(retention); }
 std::string shown(Sync sync) { return name_of(sync); }
@@ -69,6 +70,8 @@ std::string difference(const TopicOptions& existing, const TopicOptions& wanted)
     compare("keep-bytes", existing.keep_bytes, wanted.keep_bytes);
     compare("keep-age", existing.keep_age_ms, wanted.keep_age_ms);
     compare("keep-events", existing.keep_events, wanted.keep_events);
+    const auto word = [](bool is) { return std::string(is ? "on" : "off"); };
+    compare("hold", word(existing.hold), word(wanted.hold));
     return text;
 }
 
@@ -94,6 +97,11 @@ std::shared_ptr<Topic> Registry::adopt(const std::string& name, const store::Top
     auto topic = std::make_shared<Topic>(name, record.uuid, record.options, log.log->next(),
                                          static_cast<uid_t>(record.creator));
     topic->carry(std::move(log));
+    topic->subscriptions().keep_in(std::make_shared<store::SubscriptionFiles>(
+                                       store::open_directory(topic->disk()->path()), record.uuid),
+                                   storage_->cursors(), name);
+    topic->subscriptions().tell(
+        [disk = topic->disk().get()](Sequence by_all) { disk->hold(by_all); });
     storage_->carry({topic, topic->disk().get()}); // its memory is there as long as it is carried
     return topic;
 }
@@ -198,6 +206,7 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
         throw Error(Errc::busy, "topic " + topic->name() + " is in use by " + named(holders) +
                                     "; stop them, or remove it by force");
     if (topic->disk()) storage_->remove(topic->name(), topic->uuid(), {topic, topic->disk().get()});
+    topic->subscriptions().keep_nowhere();
     removed_.emplace_back(topic);
     topic->set_state(layout::RingState::removed);
     topics_.erase(topic->name());
@@ -212,7 +221,18 @@ Registry::Page Registry::list(std::string_view after, std::size_t limit) const {
     return page;
 }
 
+bool Registry::take_stock() {
+    bool any = false;
+    for (const auto& [name, topic] : topics_) {
+        if (!topic->subscriptions().any_held()) continue;
+        any = true;
+        topic->subscriptions().take_stock();
+    }
+    return any;
+}
+
 std::vector<std::string> Registry::close_all(Deadline deadline) {
+    (void)take_stock();
     for (const auto& [name, topic] : topics_) topic->set_state(layout::RingState::closed);
     std::vector<std::string> late;
     for (const auto& [name, topic] : topics_)

@@ -38,6 +38,8 @@ class Registry {
     };
     [[nodiscard]] Page list(std::string_view after, std::size_t limit) const;
 
+    /// Takes the cursors of all durable subscriptions that are held; whether there are any.
+    bool take_stock();
     /// The daemon goes away in order: publishers get `closed`, and what is in the rings goes to disk.
     /// @returns the names of those where it did not, by the deadline
     [[nodiscard]] std::vector<std::string> close_all(Deadline deadline);

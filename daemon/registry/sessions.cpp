@@ -8,17 +8,15 @@
 
 namespace shmbus::registry {
 
-namespace {
-
-void abandon(Topic& topic, bool publishes, std::optional<std::uint32_t> entry) noexcept {
-    if (!entry) return;
-    if (publishes)
-        topic.abandon_publisher(*entry);
-    else
-        topic.abandon_subscriber(*entry);
+void Sessions::abandon(const Held& held) noexcept {
+    if (!held.entry) return;
+    if (held.publishes) {
+        held.topic->abandon_publisher(*held.entry);
+        return;
+    }
+    if (held.hold != 0) held.topic->subscriptions().release(held.subscription, held.hold);
+    held.topic->abandon_subscriber(*held.entry);
 }
-
-} // namespace
 
 SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
     if (peer.uid != 0 && count() - count(0) >= max_sessions)
@@ -83,11 +81,32 @@ Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::share
         [=](Topic& from, const Holder& who) { return from.lease_publisher(who, exclusive); });
 }
 
-Sessions::SubscriberGrant Sessions::lease_subscriber(SessionId session,
-                                                     std::shared_ptr<Topic> topic) {
-    return lease<SubscriberGrant>(
-        session, {std::move(topic), false}, "subscriber",
+Sessions::SubscriberGrant
+Sessions::lease_subscriber(SessionId session, std::shared_ptr<Topic> topic, const Wish& wish) {
+    auto grant = lease<SubscriberGrant>(
+        session, {topic, false}, "subscriber",
         [](Topic& from, const Holder& who) { return from.lease_subscriber(who); });
+    if (wish.name.empty()) return grant;
+    try {
+        auto& owner = get(session);
+        auto& held = owner.held.at(grant.lease);
+        held.subscription = wish.name;
+        grant.durable = topic->subscriptions().open(wish.name, owner.who, wish.steal);
+        held.hold = grant.durable.hold;
+    } catch (...) {
+        release(session, grant.lease);
+        throw;
+    }
+    return grant;
+}
+
+void Sessions::persist(SessionId session, LeaseId lease, store::CursorKeeper::Done done) {
+    auto& owner = get(session);
+    const auto held = owner.held.find(lease);
+    if (held == owner.held.end() || held->second.hold == 0)
+        throw Error(Errc::bad_argument, "this is no durable subscription");
+    held->second.topic->subscriptions().persist(held->second.subscription, held->second.hold,
+                                                std::move(done));
 }
 
 void Sessions::release(SessionId session, LeaseId lease) noexcept {
@@ -95,7 +114,7 @@ void Sessions::release(SessionId session, LeaseId lease) noexcept {
     if (owner == sessions_.end()) return;
     const auto held = owner->second.held.extract(lease);
     if (held.empty()) return;
-    abandon(*held.mapped().topic, held.mapped().publishes, held.mapped().entry);
+    abandon(held.mapped());
     held.mapped().topic->reap();
 }
 
@@ -114,7 +133,7 @@ std::optional<Ended> Sessions::process_died(SessionId session) noexcept {
     Ended ended{.who = std::move(gone.mapped().who), .reaped = {}};
     // Each topic is gone through once, however many of its entries the process held.
     for (const auto& [id, held] : gone.mapped().held) {
-        abandon(*held.topic, held.publishes, held.entry);
+        abandon(held);
         ++(held.publishes ? ended.publishers : ended.subscribers);
     }
     for (const auto& [id, held] : gone.mapped().held) {

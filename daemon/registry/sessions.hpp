@@ -41,11 +41,20 @@ class Sessions {
     struct SubscriberGrant {
         LeaseId lease;
         Topic::SubscriberEntry entry;
+        Subscriptions::Grant durable = {}; // of a durable subscription
+    };
+    /// Which subscription, and whether another holder is to lose it. No name: one that ends with its holder.
+    struct Wish {
+        std::string name = {};
+        bool steal = false;
     };
     /// @throws Error: limit when all entries are taken, disconnected when the session is gone
     PublisherGrant lease_publisher(SessionId session, std::shared_ptr<Topic> topic,
                                    bool exclusive = false);
-    SubscriberGrant lease_subscriber(SessionId session, std::shared_ptr<Topic> topic);
+    SubscriberGrant lease_subscriber(SessionId session, std::shared_ptr<Topic> topic,
+                                     const Wish& wish);
+    /// Brings the cursor of a durable subscription to disk. @throws Error(busy), Error(bad_argument)
+    void persist(SessionId session, LeaseId lease, store::CursorKeeper::Done done);
     /// Frees the entry. A lease that is not (or no longer) the session's is ignored.
     void release(SessionId session, LeaseId lease) noexcept;
 
@@ -59,11 +68,14 @@ class Sessions {
         std::shared_ptr<Topic> topic;
         bool publishes;
         std::optional<std::uint32_t> entry = {}; // none while it is being leased
+        std::string subscription = {};           // a durable one's name
+        std::uint64_t hold = 0;
     };
     struct Session {
         Holder who;
         std::map<LeaseId, Held> held;
     };
+    static void abandon(const Held& held) noexcept;
     Session& get(SessionId session);
     template <class Grant, class Take>
     Grant lease(SessionId session, Held held, const char* role, Take take);

@@ -8,6 +8,7 @@
 #include "base/fd.hpp"
 #include "base/mapping.hpp"
 #include "daemon/registry/holder.hpp"
+#include "daemon/registry/subscriptions.hpp"
 #include "daemon/spiller/disk_topic.hpp"
 #include "ring/recovery.hpp"
 #include "ring/view.hpp"
@@ -50,6 +51,8 @@ class Topic {
     [[nodiscard]] const std::shared_ptr<spiller::DiskTopic>& disk() const noexcept { return disk_; }
     /// Opens the log's other end. The entry that it reads through is nobody else's.
     void carry(spiller::OpenLog log);
+    /// The durable ones.
+    [[nodiscard]] Subscriptions& subscriptions() noexcept { return subscriptions_; }
     [[nodiscard]] MemoryNeed memory() const noexcept { return need_of(parameters_); }
 
     /// A descriptor for publishers and one for subscribers; each only as writable as it must be.
@@ -131,6 +134,7 @@ class Topic {
     std::vector<Reader> readers_;                   // by entry
     ring::Entries abandoned_publishers_;
     ring::Entries abandoned_readers_;
+    Subscriptions subscriptions_{uuid_, view_};
     std::shared_ptr<spiller::DiskTopic> disk_; // goes before the memory
     std::uint32_t last_publisher_id_ = 0;
     std::uint32_t exclusive_id_ = 0; // the last exclusive publisher's

@@ -31,7 +31,12 @@ DiskPolicy disk_policy_of(const TopicOptions& options) {
     keep.max_events = limit(options.keep_events);
     if (options.keep_age_ms != 0)
         keep.max_age_ns = std::min(options.keep_age_ms, ~std::uint64_t{0} / ns_per_ms) * ns_per_ms;
-    return {options.sync, std::chrono::milliseconds(options.sync_interval_ms), keep};
+    constexpr std::uint64_t most_held = 4; // times what is kept
+    if (options.hold && options.keep_bytes != 0)
+        keep.hold_cap_bytes = options.keep_bytes <= ~std::uint64_t{0} / most_held
+                                  ? options.keep_bytes * most_held
+                                  : ~std::uint64_t{0};
+    return {options.sync, std::chrono::milliseconds(options.sync_interval_ms), options.hold, keep};
 }
 
 OpenLog open_log(std::unique_ptr<store::Directory> directory, const layout::Uuid& uuid,
@@ -163,7 +168,8 @@ void DiskTopic::expire() {
     if (log_.segments().size() == segments_at_expiry_ && now < next_expiry_) return;
     next_expiry_ = now + expiry_interval;
     try {
-        const store::Situation situation{base::wall_ns(), open_.directory->free_bytes(), {}};
+        store::Situation situation{base::wall_ns(), open_.directory->free_bytes(), {}};
+        if (policy_.hold) situation.hold = held_above_.load();
         const auto facts = catalog_.update(log_, *open_.directory, uuid_);
         const std::size_t count = store::expendable(facts, policy_.keep, situation);
         if (count != 0 && log_.expire(count) != store::Outcome::done)

@@ -20,6 +20,7 @@ namespace shmbus::spiller {
 struct DiskPolicy {
     Sync sync = Sync::group;
     std::chrono::milliseconds interval{}; // Sync::interval: so long after the first unsynced event
+    bool hold = false;
     store::Limits keep = {};
 };
 [[nodiscard]] DiskPolicy disk_policy_of(const TopicOptions& options);
@@ -72,6 +73,8 @@ class DiskTopic {
 
     // Anybody's:
     [[nodiscard]] Kept kept() const;
+    /// Everything above is still needed by a durable subscription. For topics that hold.
+    void hold(Sequence acknowledged) noexcept { held_above_ = acknowledged; }
     [[nodiscard]] const std::string& path() const noexcept { return open_.path; }
     [[nodiscard]] const layout::Uuid& uuid() const noexcept { return uuid_; }
     /// Whether the disk takes no events just now.
@@ -94,6 +97,7 @@ class DiskTopic {
     std::size_t segments_at_expiry_ = 0;
     Deadline::Clock::time_point next_expiry_{};
     std::atomic<bool> degraded_{false};
+    std::atomic<Sequence> held_above_{0};
     mutable std::mutex mutex_;
     Kept kept_; // guarded by mutex_
 };

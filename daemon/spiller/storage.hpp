@@ -2,6 +2,7 @@
 #pragma once
 
 #include "daemon/spiller/spiller.hpp"
+#include "daemon/store/cursor_keeper.hpp"
 #include "daemon/store/state_directory.hpp"
 #include "daemon/store/topic_record.hpp"
 
@@ -26,6 +27,7 @@ class Storage {
     [[nodiscard]] std::optional<store::TopicRecord> find(const std::string& name);
     [[nodiscard]] OpenLog open(const std::string& name, const store::TopicRecord& record);
 
+    [[nodiscard]] store::CursorKeeper& cursors() noexcept { return cursors_; }
     void carry(std::shared_ptr<DiskTopic> topic) { spiller_.add(std::move(topic)); }
     /// As Spiller::finish().
     bool finish(const std::shared_ptr<DiskTopic>& topic, Deadline deadline) {
@@ -39,6 +41,7 @@ class Storage {
     void clear(const std::string& name, const std::string& unique) noexcept;
     [[nodiscard]] store::LogOptions log_options(const TopicOptions& options) const;
     store::StateDirectory state_;
+    store::CursorKeeper cursors_;
     Spiller spiller_; // stops first
 };
 

@@ -26,7 +26,8 @@ struct Stored {
     std::uint32_t creator;
     std::uint8_t full;
     std::uint8_t sync;
-    std::array<std::uint8_t, 6> reserved;
+    std::uint8_t hold;
+    std::array<std::uint8_t, 5> reserved;
 };
 static_assert(sizeof(Stored) == 88);
 
@@ -51,6 +52,7 @@ void write_record(Directory& directory, const TopicRecord& record) {
                         .creator = record.creator,
                         .full = static_cast<std::uint8_t>(options.full),
                         .sync = static_cast<std::uint8_t>(options.sync),
+                        .hold = options.hold ? std::uint8_t{1} : std::uint8_t{0},
                         .reserved = {}};
     StateFile(directory, record_name, no_topic).write_twice(std::as_bytes(std::span(&stored, 1)));
 }
@@ -78,6 +80,7 @@ std::optional<TopicRecord> read_record(Directory& directory) {
     options.keep_bytes = stored->keep_bytes;
     options.keep_age_ms = stored->keep_age_ms;
     options.keep_events = stored->keep_events;
+    options.hold = stored->hold != 0;
     return TopicRecord{stored->uuid, options, stored->creator};
 }
 

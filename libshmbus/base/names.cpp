@@ -38,6 +38,8 @@ const char* name_of(Errc code) noexcept {
     case Errc::timed_out: return "timed_out";
     case Errc::disconnected: return "disconnected";
     case Errc::system: return "system";
+    case Errc::no_such_subscription: return "no_such_subscription";
+    case Errc::subscription_exists: return "subscription_exists";
     }
     return "unknown";
 }

@@ -42,8 +42,10 @@ Attachment::Attachment(std::shared_ptr<control::Session> session, control::Lease
                            publishes ? readable : writable, 0);
     ring::check_ring(ring_.bytes(), parameters, lease_.uuid);
     ring::check_readers(readers_.bytes(), parameters, lease_.uuid);
+    if (lease_.cursor_page) map_cursor_page();
     lease_.ring = {};
     lease_.readers = {};
+    lease_.cursor_page = {};
     topic_ = {ring::RingView(ring_.bytes(), parameters),
               ring::ReadersView(readers_.bytes(), parameters)};
     if (lease_.entry >= (publishes ? parameters.max_publishers : parameters.max_readers))
@@ -51,11 +53,22 @@ Attachment::Attachment(std::shared_ptr<control::Session> session, control::Lease
     giveback.armed = false;
 }
 
+void Attachment::map_cursor_page() {
+    const std::string what = "cursor page of topic " + lease_.topic;
+    cursor_page_ = map_checked(lease_.cursor_page, what, layout::cursor_page_bytes,
+                               base::Access::read_write, layout::cursor_page_bytes);
+    const auto& page = *cursor_page();
+    if (page.magic != layout::cursor_magic || page.major != layout::layout_major ||
+        page.total_bytes != layout::cursor_page_bytes || page.topic != lease_.uuid)
+        throw Error(Errc::damaged, what + ": is something else");
+}
+
 Attachment::~Attachment() {
     // Unmap first: the daemon may give the entry to somebody else as soon as it hears of this.
     topic_ = {};
     ring_ = {};
     readers_ = {};
+    cursor_page_ = {};
     lease_.release();
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/mapping.hpp"
 #include "control/session.hpp"
+#include "layout/cursor.hpp"
 #include "ring/view.hpp"
 
 namespace shmbus::client {
@@ -22,12 +23,19 @@ class Attachment {
 
     [[nodiscard]] const control::Lease& lease() const noexcept { return lease_; }
     [[nodiscard]] const ring::Topic& topic() const noexcept { return topic_; }
+    /// Of a durable subscription; nullptr for others.
+    [[nodiscard]] layout::CursorPage* cursor_page() const noexcept {
+        const auto bytes = cursor_page_.bytes();
+        return bytes.empty() ? nullptr : reinterpret_cast<layout::CursorPage*>(bytes.data());
+    }
 
   private:
+    void map_cursor_page();
     std::shared_ptr<control::Session> session_; // for as long as there is a lease to give back
     control::Lease lease_;
     base::Mapping ring_;
     base::Mapping readers_;
+    base::Mapping cursor_page_;
     ring::Topic topic_;
 };
 

@@ -10,15 +10,17 @@ namespace shmbus {
 
 namespace {
 
-void check_name(std::string_view topic) {
-    // The daemon checks too; here it saves the round trip and a message that is too large.
-    if (!is_valid_name(topic))
-        throw Error(
-            Errc::bad_argument,
-            "a topic's name begins with a letter or digit and goes on with letters, digits, "
-            "'.', '_' and '-', at most 128 in all; this is none: '" +
-                std::string(topic.substr(0, max_name_bytes)) + "'");
+/// The daemon checks too; here it saves the round trip and a message that is too large.
+void check(std::string_view name, const char* what) {
+    if (!is_valid_name(name))
+        throw Error(Errc::bad_argument,
+                    std::string("a ") + what +
+                        "'s name begins with a letter or digit and goes on with letters, digits, "
+                        "'.', '_' and '-', at most 128 in all; this is none: '" +
+                        std::string(name.substr(0, max_name_bytes)) + "'");
 }
+void check_name(std::string_view topic) { check(topic, "topic"); }
+void check_subscription_name(std::string_view name) { check(name, "subscription"); }
 
 base::BusScope scope_of(BusOptions::Scope scope) noexcept {
     switch (scope) {
@@ -51,6 +53,7 @@ Publisher Bus::publisher(std::string_view topic, const PublisherOptions& options
 
 Subscription Bus::subscribe(std::string_view topic, const SubscribeOptions& options) {
     check_name(topic);
+    if (!options.name.empty()) check_subscription_name(options.name);
     return Subscription(client::make_receiver(session_, topic, options));
 }
 
@@ -84,6 +87,43 @@ bool Bus::drain_topic(std::string_view name, Deadline deadline) {
 void Bus::undrain_topic(std::string_view name) {
     check_name(name);
     session_->drain_topic(name, true, Deadline::now());
+}
+
+std::vector<SubscriptionInfo> Bus::subscriptions(std::string_view topic) {
+    check_name(topic);
+    return session_->list_subscriptions(topic);
+}
+
+void Bus::create_subscription(std::string_view topic, std::string_view name) {
+    check_name(topic);
+    check_subscription_name(name);
+    session_->create_subscription(topic, name);
+}
+
+void Bus::seek_subscription(std::string_view topic, std::string_view name, const Start& start) {
+    check_name(topic);
+    check_subscription_name(name);
+    // Where that is, a subscription finds out.
+    const auto there = subscribe(topic, {.start = start, .lossy = true});
+    session_->seek_subscription(topic, name, there.position() - 1);
+}
+
+void Bus::pause_subscription(std::string_view topic, std::string_view name) {
+    check_name(topic);
+    check_subscription_name(name);
+    session_->pause_subscription(topic, name, true);
+}
+
+void Bus::resume_subscription(std::string_view topic, std::string_view name) {
+    check_name(topic);
+    check_subscription_name(name);
+    session_->pause_subscription(topic, name, false);
+}
+
+void Bus::remove_subscription(std::string_view topic, std::string_view name, bool force) {
+    check_name(topic);
+    check_subscription_name(name);
+    session_->remove_subscription(topic, name, force);
 }
 
 const std::string& Bus::socket() const noexcept { return session_->socket(); }

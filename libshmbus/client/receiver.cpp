@@ -31,7 +31,7 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
     : attachment_(std::move(session), std::move(lease), Role::subscriber),
       filter_(filter_of(options)), reader_(attachment_.topic(), attachment_.lease().entry,
                                            attachment_.lease().token, options.lossy, filter_),
-      auto_acknowledge_(options.auto_acknowledge),
+      page_(attachment_.cursor_page()), auto_acknowledge_(options.auto_acknowledge),
       trusts_publishers_(options.trust_publishers.value_or(attachment_.lease().trusted)),
       spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin) {
     const std::size_t each = reader_.ring().inline_capacity();
@@ -41,11 +41,16 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
         held_[i].place.cell = i;
         held_[i].place.buffer = buffers_.data() + i * each;
     }
-    reader_.join(options.start);
+    // A durable subscription that has begun goes on where it was.
+    const auto& acknowledged = attachment_.lease().acknowledged;
+    const Start start = acknowledged ? Start::sequence(*acknowledged + 1) : options.start;
+    reader_.join(start);
     const auto in_memory = static_cast<std::uint8_t>(layout::GateKind::readers);
-    if (attachment_.lease().parameters.gate == in_memory) return;
-    past_.emplace(attachment_.lease(), attachment_.topic(), filter_);
-    begin_in_the_past(options.start);
+    if (attachment_.lease().parameters.gate != in_memory) {
+        past_.emplace(attachment_.lease(), attachment_.topic(), filter_);
+        begin_in_the_past(start);
+    }
+    if (page_ != nullptr) page_->cursor.store_release(reader_.position() - 1);
 }
 
 /// What the ring would begin with is not all there is.
@@ -148,7 +153,8 @@ Receiver::Look Receiver::look(Received& received) noexcept {
 }
 
 Received Receiver::receive(Deadline deadline) noexcept {
-    if (auto_acknowledge_) reader_.acknowledge(reader_.position() - 1);
+    if (auto_acknowledge_) acknowledge(reader_.position() - 1);
+    if (page_ != nullptr && hold_state() != layout::HoldState::live) return park(deadline);
     if (pending_) return *std::exchange(pending_, std::nullopt);
     if (free_ == 0) return Nothing::too_many_held;
     if (behind_) patience_ = deadline;
@@ -210,7 +216,9 @@ Received Receiver::park(Deadline deadline) noexcept {
     Received received = Nothing::timed_out;
     for (;;) {
         const std::uint64_t armed_at = reader_.arm();
-        const Look found = look(received);
+        const auto state = page_ == nullptr ? layout::HoldState::live : hold_state();
+        if (state == layout::HoldState::ended) return Nothing::stolen;
+        const Look found = state == layout::HoldState::paused ? Look::nothing : look(received);
         if (found == Look::found) return received;
         if (found == Look::skipped) { // there may be more behind it: do not sleep on it
             if (deadline.passed()) return Nothing::timed_out;
@@ -233,7 +241,20 @@ Released Receiver::release(HeldEvent* held) noexcept {
     return released;
 }
 
+void Receiver::persist(Deadline deadline) {
+    if (page_ == nullptr)
+        throw Error(Errc::bad_argument, "only a durable subscription has a cursor to be kept");
+    if (hold_state() == layout::HoldState::ended)
+        throw Error(Errc::busy, "the subscription went to another holder, or was removed");
+    note_cursor();
+    constexpr std::chrono::nanoseconds longest = std::chrono::hours(1);
+    attachment_.lease().persist(deadline.is_never()
+                                    ? longest
+                                    : std::min(longest, deadline.when() - Deadline::Clock::now()));
+}
+
 void Receiver::orphan() noexcept {
+    if (page_ != nullptr) note_cursor();
     orphaned_ = true;
     reader_.leave(); // whoever still holds an event holds up nobody
     if (~free_ == 0) delete this;
@@ -243,7 +264,7 @@ Receiver* make_receiver(std::shared_ptr<control::Session> session, std::string_v
                         const SubscribeOptions& options) {
     if (options.key && options.key->size() > max_key_bytes)
         throw Error(Errc::bad_argument, "a key has at most 255 bytes");
-    auto lease = session->open_subscriber(topic);
+    auto lease = session->open_subscriber(topic, options.name, options.steal);
     return new Receiver(std::move(session), std::move(lease), options);
 }
 

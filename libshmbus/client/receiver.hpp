@@ -28,11 +28,17 @@ class Receiver {
 
     Received receive(Deadline deadline) noexcept;
     ReceivedBatch receive(std::span<Event> events, Deadline deadline) noexcept;
-    void acknowledge(Sequence s) noexcept { reader_.acknowledge(s); }
+    void acknowledge(Sequence s) noexcept {
+        reader_.acknowledge(s);
+        if (page_ != nullptr) note_cursor();
+    }
+    void persist(Deadline deadline);
     void interrupt() noexcept { reader_.interrupt(); }
     Released release(HeldEvent* held) noexcept;
     /// Whether receive() would not wait.
     [[nodiscard]] bool is_ready() const noexcept {
+        if (page_ != nullptr && hold_state() != layout::HoldState::live)
+            return hold_state() == layout::HoldState::ended;
         return pending_.has_value() || free_ == 0 || (behind_ ? !stuck_ : reader_.is_ready());
     }
     /// First half of sleeping, for a wait on several: look again, then sleep on this.
@@ -57,6 +63,11 @@ class Receiver {
     Look look_back(HeldEvent& held, Received& received) noexcept;
     void begin_in_the_past(const Start& start);
     void fall_behind(const Gap& gap) noexcept;
+    /// Release: pairs with the daemon's look, which takes what is below as done with.
+    void note_cursor() noexcept { page_->cursor.store_release(reader_.settled()); }
+    [[nodiscard]] layout::HoldState hold_state() const noexcept {
+        return static_cast<layout::HoldState>(page_->state.load_acquire());
+    }
     [[nodiscard]] bool is_over() const noexcept;
     /// Whether it found something.
     bool spin(Deadline deadline, Received& received) noexcept;
@@ -65,8 +76,9 @@ class Receiver {
     Attachment attachment_;
     ring::Filter filter_;
     ring::Reader reader_;
-    bool behind_ = false; // what is next comes from past_
-    bool stuck_ = false;  // it had nothing at the last look
+    layout::CursorPage* page_; // of a durable subscription
+    bool behind_ = false;      // what is next comes from past_
+    bool stuck_ = false;       // it had nothing at the last look
     bool auto_acknowledge_;
     bool trusts_publishers_;
     std::chrono::nanoseconds spin_;

@@ -95,6 +95,7 @@ ReceivedBatch Subscription::receive(std::span<Event> events, Deadline deadline) 
     return receiver_->receive(events, deadline);
 }
 void Subscription::acknowledge(Sequence sequence) noexcept { receiver_->acknowledge(sequence); }
+void Subscription::persist(Deadline deadline) { receiver_->persist(deadline); }
 void Subscription::interrupt() noexcept { receiver_->interrupt(); }
 const std::string& Subscription::topic() const noexcept { return receiver_->topic(); }
 Sequence Subscription::position() const noexcept { return receiver_->position(); }
@@ -107,6 +108,7 @@ const char* name_of(Nothing nothing) noexcept {
     case Nothing::closed: return "closed";
     case Nothing::interrupted: return "interrupted";
     case Nothing::too_many_held: return "too_many_held";
+    case Nothing::stolen: return "stolen";
     }
     return "unknown";
 }

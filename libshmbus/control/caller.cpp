@@ -100,11 +100,13 @@ void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Troub
 }
 
 kj::Promise<void> Caller::finish(Link& link, const std::shared_ptr<Opening>& opening,
-                                 protocol::TopicAccess::Reader access, LeaseClient client,
+                                 protocol::TopicAccess::Reader access,
+                                 kj::Maybe<protocol::Memory::Client> cursor, LeaseClient client,
                                  kj::Function<void()> read) {
     auto kept = std::make_shared<LeaseClient>(kj::mv(client));
     auto ring = access.getRing();
     auto readers = access.getReaders();
+    auto page = kj::heap(kj::mv(cursor)); // a descriptor is its capability's: kept until it is kept
     return kj::evalNow(opening->trouble.noting([&] {
                read();
                return ring.getFd();
@@ -114,12 +116,19 @@ kj::Promise<void> Caller::finish(Link& link, const std::shared_ptr<Opening>& ope
             return readers.getFd();
         }))
         .attach(kj::mv(ring))
+        .then(opening->trouble.noting(
+            [opening](const kj::Maybe<int>& fd) { opening->lease.readers = keep(fd); }))
+        .attach(kj::mv(readers))
+        .then([&page = *page]() -> kj::Promise<kj::Maybe<int>> {
+            KJ_IF_MAYBE (there, page) return there->getFd();
+            return kj::Maybe<int>(nullptr);
+        })
         .then(opening->trouble.noting([opening, kept, &link](const kj::Maybe<int>& fd) {
-            opening->lease.readers = keep(fd);
+            if (opening->lease.acknowledged || fd != nullptr) opening->lease.cursor_page = keep(fd);
             if (opening->abandoned) throw Error(Errc::timed_out, "given up");
             opening->number = link.keep(kj::mv(*kept));
         }))
-        .attach(kj::mv(readers))
+        .attach(kj::mv(page))
         .catch_([kept, &link](kj::Exception&& e) {
             link.in_background(control::release(*kept).attach(kj::defer([kept] {})));
             kj::throwFatalException(kj::mv(e));
@@ -157,6 +166,22 @@ std::optional<SegmentFile> Caller::open_segment(std::uint64_t lease, std::uint64
         return request.send().then(trouble.noting(kj::mv(take)));
     });
     return opened;
+}
+
+void Caller::persist(std::uint64_t lease, std::chrono::nanoseconds limit) {
+    Trouble trouble;
+    run("bringing a cursor to disk", limit, trouble,
+        [&](const protocol::Session::Client&) -> kj::Promise<void> {
+            auto* const subscriber = link_->subscriber(lease);
+            if (subscriber == nullptr) {
+                trouble.note(
+                    Error(Errc::disconnected, "the daemon that opened the subscription is gone"));
+                return kj::READY_NOW;
+            }
+            return subscriber->persistRequest().send().then(trouble.noting([&](auto&& answer) {
+                if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
+            }));
+        });
 }
 
 void Caller::release(std::uint64_t lease) noexcept {

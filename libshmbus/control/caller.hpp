@@ -51,11 +51,13 @@ class Caller : public std::enable_shared_from_this<Caller> {
              kj::Function<kj::Promise<void>(protocol::Session::Client)> work);
     /// Reads the rest of an answer and keeps the lease, or gives it back.
     static kj::Promise<void> finish(Link& link, const std::shared_ptr<Opening>& opening,
-                                    protocol::TopicAccess::Reader access, LeaseClient client,
+                                    protocol::TopicAccess::Reader access,
+                                    kj::Maybe<protocol::Memory::Client> cursor, LeaseClient client,
                                     kj::Function<void()> read);
     void release(std::uint64_t lease) noexcept;
     std::optional<SegmentFile> open_segment(std::uint64_t lease, std::uint64_t from, bool by_time,
                                             std::chrono::nanoseconds limit);
+    void persist(std::uint64_t lease, std::chrono::nanoseconds limit);
 
     EventThread thread_;
     kj::Own<Link> link_; // on the thread
@@ -94,7 +96,10 @@ Lease Caller::open(const std::string& doing, Send send, Read read) {
         auto take = [=, link = link_.get()](auto&& answer) {
             if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
             const auto access = answer.getAccess();
-            return finish(*link, opening, access, answer.getLease(), [&] {
+            kj::Maybe<protocol::Memory::Client> cursor;
+            if constexpr (requires { answer.hasCursor(); })
+                if (answer.hasCursor()) cursor = answer.getCursor();
+            return finish(*link, opening, access, kj::mv(cursor), answer.getLease(), [&] {
                 believe(doing, [&] {
                     read(answer, opening->lease);
                     read_access(access, opening->lease);
@@ -111,6 +116,10 @@ Lease Caller::open(const std::string& doing, Send send, Read read) {
     opening->lease.segment = [caller = shared_from_this(), number = opening->number](
                                  std::uint64_t from, bool by_time, std::chrono::nanoseconds limit) {
         return caller->open_segment(number, from, by_time, limit);
+    };
+    opening->lease.persist = [caller = shared_from_this(),
+                              number = opening->number](std::chrono::nanoseconds limit) {
+        caller->persist(number, limit);
     };
     return std::move(opening->lease);
 }

@@ -183,7 +183,8 @@ Error to_error(const kj::Exception& e, const std::string& socket, const std::str
 
 void throw_refusal(protocol::Refusal::Reader refusal) {
     const auto code = refusal.getCode();
-    if (code < static_cast<int>(Errc::bad_argument) || code > static_cast<int>(Errc::system))
+    if (code < static_cast<int>(Errc::bad_argument) ||
+        code > static_cast<int>(Errc::subscription_exists))
         throw Error(Errc::incompatible, "refused for a reason that this build does not know: " +
                                             to_string(refusal.getMessage()));
     throw Error(static_cast<Errc>(code), to_string(refusal.getMessage()));

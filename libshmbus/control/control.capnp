@@ -73,10 +73,31 @@ interface Session {
   # An entry in the publisher table, `entry` its index, `publisher` its id, until release or death.
   # An exclusive one is the topic's only one: with others, or beside it, `busy`, naming the holders.
 
-  openSubscriber @6 (topic :Text) -> (lease :SubscriberLease, access :TopicAccess, entry :UInt32,
-                                      token :UInt64, refusal :Refusal);
+  openSubscriber @6 (topic :Text, name :Text, steal :Bool)
+      -> (lease :SubscriberLease, access :TopicAccess, entry :UInt32, token :UInt64,
+          cursor :Memory, acknowledged :UInt64, begun :Bool, refusal :Refusal);
   # An entry in the readers object and an attach token that was never used for it before. The
   # subscriber itself chooses where it starts, by the join protocol in shared memory.
+  # With a name: the durable subscription of that name, made if there is none. It has one holder at a
+  # time: `busy`, naming it, unless `steal`, which ends the other's hold. `cursor` is a page for this
+  # holder alone (layout/cursor.hpp); `acknowledged` is where the one before came to, if it has `begun`.
+
+  listSubscriptions @7 (topic :Text, after :Text, limit :UInt32)
+      -> (subscriptions :List(SubscriptionInfo), more :Bool, refusal :Refusal);
+  # The durable ones, as listTopics.
+
+  createSubscription @8 (topic :Text, name :Text) -> (refusal :Refusal);
+  # If there is one: `subscriptionExists`. It begins where its first holder likes.
+
+  seekSubscription @9 (topic :Text, name :Text, cursor :UInt64) -> (refusal :Refusal);
+  # Goes on behind `cursor`. While somebody holds it: `busy`. Who: its creator, and who may administer
+  # the topic.
+
+  pauseSubscription @10 (topic :Text, name :Text, paused :Bool) -> (refusal :Refusal);
+  # Its holder, now or later, receives nothing until this is undone. Who: as seekSubscription.
+
+  removeSubscription @11 (topic :Text, name :Text, force :Bool) -> (refusal :Refusal);
+  # While somebody holds it: `busy`; forced, that ends. Who: as seekSubscription.
 }
 
 struct TopicAccess {
@@ -105,6 +126,19 @@ interface SubscriberLease {
   # A file of a topic on disk, for reading: the one with sequence `from`, or the oldest one if that is
   # gone, which then begins behind it. By time: the one in which the first event of time `from` (ns since
   # 1970) or later is to be looked for. Null: nothing at or behind `from` is in a file yet.
+
+  persist @2 () -> (refusal :Refusal);
+  # What the holder of a durable subscription has noted in its page is on disk when this is answered.
+}
+
+struct SubscriptionInfo {
+  name @0 :Text;
+  cursor @1 :UInt64;
+  begun @2 :Bool;
+  paused @3 :Bool;
+  createdNs @4 :UInt64;         # since 1970
+  creatorUid @5 :UInt32;
+  holder @6 :Peer;              # null: nobody
 }
 
 struct Segment {
@@ -129,6 +163,7 @@ struct TopicOptions {
   keepBytes @10 :UInt64;
   keepAgeMs @11 :UInt64;
   keepEvents @12 :UInt64;
+  hold @13 :Bool;
 }
 
 struct Peer {

@@ -44,6 +44,7 @@ inline void write_options(const TopicOptions& options, protocol::TopicOptions::B
     to.setKeepBytes(options.keep_bytes);
     to.setKeepAgeMs(options.keep_age_ms);
     to.setKeepEvents(options.keep_events);
+    to.setHold(options.hold);
 }
 
 /// As they came: layout::problem_with() says whether they make sense.
@@ -60,7 +61,8 @@ inline TopicOptions read_options(protocol::TopicOptions::Reader from) {
             .sync_interval_ms = from.getSyncIntervalMs(),
             .keep_bytes = from.getKeepBytes(),
             .keep_age_ms = from.getKeepAgeMs(),
-            .keep_events = from.getKeepEvents()};
+            .keep_events = from.getKeepEvents(),
+            .hold = from.getHold()};
 }
 
 } // namespace shmbus::control

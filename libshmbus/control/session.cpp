@@ -11,6 +11,7 @@ namespace shmbus::control {
 namespace {
 
 using std::chrono::nanoseconds;
+using Time = std::chrono::sys_time<nanoseconds>;
 using namespace std::chrono_literals;
 
 std::string to_text(capnp::Data::Reader uuid) {
@@ -26,16 +27,30 @@ std::string to_text(capnp::Data::Reader uuid) {
     return text;
 }
 
+PeerInfo read_peer(protocol::Peer::Reader peer) {
+    return {.pid = peer.getPid(),
+            .uid = peer.getUid(),
+            .command = to_string(peer.getCommand()),
+            .cursor = peer.getCursor(),
+            .lossy = peer.getLossy(),
+            .waits_for_pid = peer.getWaitsForPid()};
+}
+
 std::vector<PeerInfo> read_peers(capnp::List<protocol::Peer>::Reader from) {
     std::vector<PeerInfo> peers;
-    for (const auto peer : from)
-        peers.push_back({.pid = peer.getPid(),
-                         .uid = peer.getUid(),
-                         .command = to_string(peer.getCommand()),
-                         .cursor = peer.getCursor(),
-                         .lossy = peer.getLossy(),
-                         .waits_for_pid = peer.getWaitsForPid()});
+    for (const auto peer : from) peers.push_back(read_peer(peer));
     return peers;
+}
+
+SubscriptionInfo read_subscription(protocol::SubscriptionInfo::Reader from) {
+    SubscriptionInfo info;
+    info.name = to_string(from.getName());
+    if (from.getBegun()) info.cursor = from.getCursor();
+    info.paused = from.getPaused();
+    info.created = Time(std::chrono::nanoseconds(from.getCreatedNs()));
+    info.creator_uid = from.getCreatorUid();
+    if (from.hasHolder()) info.holder = read_peer(from.getHolder());
+    return info;
 }
 
 TopicInfo read_info(protocol::TopicInfo::Reader from) {
@@ -97,13 +112,16 @@ Lease Session::open_publisher(std::string_view topic, bool exclusive) {
     return lease;
 }
 
-Lease Session::open_subscriber(std::string_view topic) {
+Lease Session::open_subscriber(std::string_view topic, std::string_view subscription, bool steal) {
     const std::string name(topic);
+    const std::string wanted(subscription);
     auto lease = impl_->caller->open(
         of_topic("opening a subscriber of", topic),
         [&](protocol::Session::Client& session) {
             auto request = session.openSubscriberRequest();
             request.setTopic(to_kj(name));
+            if (!wanted.empty()) request.setName(to_kj(wanted));
+            request.setSteal(steal);
             return request.send();
         },
         [](auto& answer, Lease& to) {
@@ -111,8 +129,11 @@ Lease Session::open_subscriber(std::string_view topic) {
             to.token = answer.getToken();
             if (to.token == 0 || to.token >> 56U != 0)
                 throw Error(Errc::damaged, "the daemon sent an impossible attach token");
+            if (answer.getBegun()) to.acknowledged = answer.getAcknowledged();
         });
     lease.topic = topic;
+    if (!wanted.empty() && !lease.cursor_page)
+        throw Error(Errc::unsupported, "this daemon knows no durable subscriptions");
     return lease;
 }
 
@@ -209,6 +230,76 @@ bool Session::drain_topic(std::string_view name, bool undo, Deadline deadline) {
             [&](auto& answer) { drained = answer.getDrained(); });
         if (drained || undo || last || deadline.passed()) return drained;
     }
+}
+
+std::vector<SubscriptionInfo> Session::list_subscriptions(std::string_view topic) {
+    std::vector<SubscriptionInfo> all;
+    const std::string name(topic);
+    for (bool more = true; more;) {
+        const std::string after = all.empty() ? "" : all.back().name;
+        impl_->caller->call(
+            of_topic("listing the subscriptions of", topic), impl_->caller->timeout,
+            [&](protocol::Session::Client& session) {
+                auto request = session.listSubscriptionsRequest();
+                request.setTopic(to_kj(name));
+                request.setAfter(to_kj(after));
+                request.setLimit(max_topics_per_answer);
+                return request.send();
+            },
+            [&](auto& answer) {
+                const std::size_t before = all.size();
+                for (const auto one : answer.getSubscriptions())
+                    all.push_back(read_subscription(one));
+                more = answer.getMore();
+                if (more && (all.size() == before || all.back().name <= after))
+                    throw Error(Errc::damaged, "the daemon sent subscriptions out of order");
+            });
+    }
+    return all;
+}
+
+template <class Fill>
+void Session::change(const char* verb, std::string_view topic, std::string_view name, Fill fill) {
+    const std::string topic_name(topic);
+    const std::string own(name);
+    impl_->caller->call(
+        std::string(verb) + " subscription " + own, impl_->caller->timeout,
+        [&](protocol::Session::Client& session) {
+            auto request = fill(session);
+            request.setTopic(to_kj(topic_name));
+            request.setName(to_kj(own));
+            return request.send();
+        },
+        [](auto&) {});
+}
+
+void Session::create_subscription(std::string_view topic, std::string_view name) {
+    change("creating", topic, name,
+           [](auto& session) { return session.createSubscriptionRequest(); });
+}
+
+void Session::seek_subscription(std::string_view topic, std::string_view name, Sequence cursor) {
+    change("moving", topic, name, [&](auto& session) {
+        auto request = session.seekSubscriptionRequest();
+        request.setCursor(cursor);
+        return request;
+    });
+}
+
+void Session::pause_subscription(std::string_view topic, std::string_view name, bool paused) {
+    change("pausing", topic, name, [&](auto& session) {
+        auto request = session.pauseSubscriptionRequest();
+        request.setPaused(paused);
+        return request;
+    });
+}
+
+void Session::remove_subscription(std::string_view topic, std::string_view name, bool force) {
+    change("removing", topic, name, [&](auto& session) {
+        auto request = session.removeSubscriptionRequest();
+        request.setForce(force);
+        return request;
+    });
 }
 
 } // namespace shmbus::control

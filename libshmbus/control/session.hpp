@@ -47,6 +47,11 @@ struct Lease {
     std::function<std::optional<SegmentFile>(std::uint64_t from, bool by_time,
                                              std::chrono::nanoseconds limit)>
         segment;
+    /// Durable subscriptions: the page that the holder notes its cursor in, where the one before came to,
+    /// and how to bring what is in the page to disk. @throws Error
+    base::Fd cursor_page;
+    std::optional<Sequence> acknowledged;
+    std::function<void(std::chrono::nanoseconds limit)> persist;
 };
 
 class Session {
@@ -60,7 +65,14 @@ class Session {
     Session& operator=(const Session&) = delete;
 
     [[nodiscard]] Lease open_publisher(std::string_view topic, bool exclusive = false);
-    [[nodiscard]] Lease open_subscriber(std::string_view topic);
+    /// With a name: of the durable subscription of that name.
+    [[nodiscard]] Lease open_subscriber(std::string_view topic, std::string_view name = {},
+                                        bool steal = false);
+    [[nodiscard]] std::vector<SubscriptionInfo> list_subscriptions(std::string_view topic);
+    void create_subscription(std::string_view topic, std::string_view name);
+    void seek_subscription(std::string_view topic, std::string_view name, Sequence cursor);
+    void pause_subscription(std::string_view topic, std::string_view name, bool paused);
+    void remove_subscription(std::string_view topic, std::string_view name, bool force);
     /// @returns whether one was made
     bool create_topic(std::string_view name, const TopicOptions& options, bool if_missing);
     [[nodiscard]] TopicInfo describe_topic(std::string_view name);
@@ -70,6 +82,8 @@ class Session {
     [[nodiscard]] const std::string& socket() const noexcept;
 
   private:
+    template <class Fill>
+    void change(const char* verb, std::string_view topic, std::string_view name, Fill fill);
     struct Impl;
     explicit Session(std::unique_ptr<Impl> impl);
     std::unique_ptr<Impl> impl_;

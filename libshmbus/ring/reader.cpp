@@ -342,7 +342,6 @@ void Reader::go_to(Sequence next, Sequence last_event) noexcept {
     publish_cursor();
 }
 
-/// What is acknowledged, with the gaps and left out events behind it.
 Sequence Reader::settled() const noexcept {
     return acknowledged_ >= last_event_ ? next_ - 1 : acknowledged_;
 }

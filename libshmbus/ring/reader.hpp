@@ -93,6 +93,8 @@ class Reader {
         return s + topic_.ring.capacity() >= head() + 1 + margin;
     }
     [[nodiscard]] Sequence cursor() const noexcept { return cursor_; }
+    /// What is acknowledged, with the gaps and left out events behind it.
+    [[nodiscard]] Sequence settled() const noexcept;
     [[nodiscard]] Sequence last_event() const noexcept { return last_event_; }
     [[nodiscard]] Sequence position() const noexcept { return next_; }
     [[nodiscard]] Sequence head() const noexcept {
@@ -123,7 +125,6 @@ class Reader {
     void rejoin() noexcept;
     [[nodiscard]] Sequence oldest(Sequence tail) const noexcept;
     [[nodiscard]] Sequence start_of(const Start& start) const noexcept;
-    [[nodiscard]] Sequence settled() const noexcept;
     void publish_cursor() noexcept;
 
     Topic topic_;

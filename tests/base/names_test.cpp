@@ -41,7 +41,9 @@ template <class E> std::set<std::string> names(int first, int last) {
 }
 
 TEST(Names, OfEnumerationsAreAllThereAndDiffer) {
-    EXPECT_EQ(names<Errc>(1, static_cast<int>(Errc::system)).size(), 14U);
+    EXPECT_EQ(names<Errc>(1, static_cast<int>(Errc::subscription_exists)).size(), 16U);
+    EXPECT_EQ(names<Retention>(0, 1).size(), 2U);
+    EXPECT_EQ(names<Sync>(0, 2).size(), 3U);
     EXPECT_EQ(names<FullPolicy>(0, 2).size(), 3U);
     EXPECT_EQ(names<GapReason>(1, 6).size(), 6U);
     EXPECT_STREQ(name_of(FullPolicy::drop_oldest), "drop-oldest");

@@ -228,6 +228,28 @@ TEST_F(DiskTest, WhatHasExpiredIsOneGap) {
     expect_run(asleep, first, published);
 }
 
+TEST_F(DiskTest, WhatADurableSubscriptionNeedsIsHeldUpToACap) {
+    auto options = on_disk();
+    options.keep_bytes = 1 << 20;
+    options.hold = true;
+    bus.remove_topic("orders");
+    bus.create_topic("orders", options);
+    bus.create_subscription("orders", "worker");
+    publish(12'000); // 2 to 3 MiB
+    EXPECT_EQ(segments().begin()->first, 1U);
+    {
+        auto worker = bus.subscribe("orders", {.start = Start::all(), .name = "worker"});
+        expect_run(worker, 1, 12'000);
+    }
+    publish(2'000);
+    EXPECT_GT(segments().begin()->first, 1'000U) << "nobody needs it any more";
+    publish(30'000);
+    const Sequence first = segments().begin()->first;
+    EXPECT_GT(first, 12'000U) << "more than is held for anybody";
+    auto worker = bus.subscribe("orders", {.start = Start::all(), .name = "worker"});
+    EXPECT_EQ(next(worker), "gap 12000-" + std::to_string(first - 1) + " expired");
+}
+
 TEST_F(DiskTest, ADamagedEventIsTheOnlyOneThatIsMissed) {
     publish(1'000);
     restart();

@@ -17,8 +17,8 @@ class SessionsTest : public testing::Test {
     std::vector<SessionId> gone;
     Sessions sessions{[this](SessionId id) { gone.push_back(id); }};
     std::shared_ptr<Topic> topic = std::make_shared<Topic>(
-        "orders", Topic::new_uuid(), TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0},
-        1, 1000);
+        "orders", Topic::new_uuid(),
+        TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0}, 1, 1000);
     const base::Peer peer{.pid = 77, .uid = 1000, .groups = {}};
 };
 
@@ -35,7 +35,7 @@ TEST_F(SessionsTest, EndWithTheConnectionWhenTheyHoldNothing) {
 TEST_F(SessionsTest, KeepWhatTheyHoldWithoutAConnection) {
     const auto id = sessions.open(peer, "worker");
     (void)sessions.lease_publisher(id, topic);
-    (void)sessions.lease_subscriber(id, topic);
+    (void)sessions.lease_subscriber(id, topic, {});
     EXPECT_FALSE(sessions.connection_closed(id));
     EXPECT_THAT(gone, IsEmpty());
     EXPECT_EQ(topic->publisher_count() + topic->subscriber_count(), 2U);

@@ -118,8 +118,9 @@ TEST_F(StorageTest, ChecksAndComparesWhatConcernsTheDisk) {
     other.keep_bytes += 1;
     other.keep_age_ms += 1;
     other.keep_events += 1;
+    other.hold = true;
     for (const char* const option :
-         {"sync is group, not interval", "keep-bytes", "keep-age", "keep-events"})
+         {"sync is group, not interval", "keep-bytes", "keep-age", "keep-events", "hold"})
         EXPECT_THAT(differs(), HasSubstr(option));
     for (const std::uint32_t interval : {0U, 3'600'001U}) {
         other.sync_interval_ms = interval;

@@ -121,6 +121,7 @@ TEST_F(TopicRecordTest, SaysWhatATopicWasMadeWith) {
     options.keep_bytes = 6;
     options.keep_age_ms = 7;
     options.keep_events = 8;
+    options.hold = true;
     const layout::Uuid uuid{1, 2, 3};
     write_record(*directory, {uuid, options, 1000});
     const auto record = read_record(*directory);

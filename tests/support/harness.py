@@ -147,10 +147,10 @@ class BusTest(unittest.TestCase):
         if code != 0:
             raise AssertionError(f"shmbusd ended with {code}: {cls.daemon.log.read_text()}")
 
-    def topic(self, *options, suffix=""):
+    def topic(self, *options, suffix="", memory=True):
         """A fresh topic, named after the test."""
         name = re.sub(r"\W", "-", self.id().split(".")[-1])[:100] + suffix
-        self.run_ok("topic", "create", name, "--retention", "memory", *options)
+        self.run_ok("topic", "create", name, *(("--retention", "memory") if memory else ()), *options)
         return name
 
     def run_tool(self, *arguments, stdin=b"", env=None):

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """The examples do what their first lines say."""
 
+import contextlib
+import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +135,45 @@ class ExamplesTest(harness.BusTest):
                 self.assertEqual(loop.stdout.readline(), f"{topic}: event {i}\n")
         loop.stdin.close()
         self.ends_with(loop, 0)
+
+    def test_resume_after_crash(self):
+        """It crashes at an event, does it again, and nothing before it."""
+        topic = self.topic("--retention", "disk", suffix="-disk", memory=False)
+        self.run_ok("pub", topic, "--lines", stdin=b"one\ntwo\ncrash\nfour\n")
+        for expected in ("1 one\n2 two\n3 crash\n", "3 crash\n"):
+            done = self.run_example("resume_after_crash", topic)
+            self.assertEqual((done.returncode, done.stdout), (-signal.SIGABRT, expected))
+        self.env = {**self.env, "SKIP_CRASH": "1"}
+        last = self.start_example("resume_after_crash", topic)
+        self.assertEqual(last.stdout.readline(), "4 four\n")
+
+    def test_exactly_once(self):
+        """Killed again and again while events come: one effect for each, in order."""
+        topic = self.topic("--capacity", "64", "--retention", "disk", memory=False)
+        path = self.directory / "effects.db"
+        count = 300
+        pub = self.start("pub", topic, "--lines", "--rate", "1000",
+                         stdin=self.file(b"".join(b"%d\n" % n for n in range(1, count + 1))))
+        with contextlib.closing(sqlite3.connect(path, timeout=harness.PATIENCE)) as database:
+            def effects():
+                try:
+                    return [int(text) for text, in database.execute("SELECT text FROM effects")]
+                except sqlite3.OperationalError:  # not made yet
+                    return []
+            kills = 0
+            while len(effects()) < count:
+                consumer = self.start_example("exactly_once", topic, path)
+                before = len(effects())
+                harness.wait_until("an effect", lambda: len(effects()) > before)
+                if len(effects()) < count:
+                    consumer.kill()
+                    consumer.wait()
+                    kills += 1
+                else:
+                    break
+            self.assertEqual(effects(), list(range(1, count + 1)))
+            self.assertGreater(kills, 3)
+        self.assertEqual(pub.wait().code, 0)
 
 
 if __name__ == "__main__":

@@ -91,9 +91,7 @@ class StartTest(harness.BusTest):
             ("excludes", "--format", "raw", "--exec", "cat"),
             ("--json has no meaning", "--exec", "cat", "--json"),
             ("--retries requires --exec", "--retries", "2"),
-            ("--name: durable subscriptions need a topic on disk", "--name", "me"),
-            ("--group: durable subscriptions need a topic on disk", "--group", "us"),
-            ("--steal: durable subscriptions need a topic on disk", "--steal"),
+            ("--group: this version has no groups", "--group", "us"),
             ("'t' is given twice", "t"),
         ]:
             self.run_failing(2, pattern, "sub", "t", *options)

@@ -33,16 +33,18 @@ class CreateTest(harness.BusTest):
     def test_disk(self):
         """What concerns the disk arrives; the defaults are the documented ones."""
         self.run_ok("topic", "create", "disk", "--retention", "disk")
-        keys = ("retention", "sync", "sync_interval_ms", "keep_bytes", "keep_age_ms", "keep_events")
+        keys = ("retention", "sync", "sync_interval_ms", "keep_bytes", "keep_age_ms", "keep_events",
+                "hold")
         self.assertEqual([self.info("disk").get(key) for key in keys],
-                         ["disk", "group", None, 1 << 30, 0, 0])
+                         ["disk", "group", None, 1 << 30, 0, 0, False])
         self.assertNotIn("sync", self.info(self.topic()))
         self.run_ok("topic", "create", "chosen-disk", "--retention", "disk", "--sync",
-                    "interval:250", "--keep-bytes", "8M", "--keep-age", "2h", "--keep-events", "5")
+                    "interval:250", "--keep-bytes", "8M", "--keep-age", "2h", "--keep-events", "5",
+                    "--hold")
         self.assertEqual([self.info("chosen-disk")[key] for key in keys],
-                         ["disk", "interval", 250, 8 << 20, 7200000, 5])
+                         ["disk", "interval", 250, 8 << 20, 7200000, 5, True])
         text = self.run_ok("topic", "info", "chosen-disk").out.decode()
-        self.assertIn("retention     disk, sync interval of 250 ms, keeps 8M, 2h, 5 events\n", text)
+        self.assertIn("retention     disk, sync interval of 250 ms, keeps 8M, 2h, 5 events, holds\n", text)
         self.assertIn("on disk       up to 0; to survive a power loss, up to 0\n", text)
         self.run_failing(6, "sync is group, not none", "topic", "create", "disk", "--if-missing",
                          "--retention", "disk", "--sync", "none")
@@ -59,7 +61,7 @@ class CreateTest(harness.BusTest):
              "now"),
             ("--sync: .*1 .*3600000", "--retention", "disk", "--sync", "interval:0"),
             ("--keep-age: '1us' is less than 1ms", "--retention", "disk", "--keep-age", "1us"),
-            ("--hold: this version has no durable subscriptions", "--hold"),
+            ("for topics on disk", "--hold"),
             ("--schema: this version knows no schemas", "--schema", "a.capnp:B"),
         ]:
             self.run_failing(2, pattern, "topic", "create", "never", *options)

@@ -49,11 +49,12 @@ class SHMBUS_API Bus {
 
     /// @throws Error: no_such_topic, permission, limit, busy (an exclusive publisher)
     [[nodiscard]] Publisher publisher(std::string_view topic, const PublisherOptions& options = {});
-    /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes)
+    /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes), busy (somebody
+    /// holds the durable subscription)
     [[nodiscard]] Subscription subscribe(std::string_view topic,
                                          const SubscribeOptions& options = {});
 
-    /// Makes a topic in memory. @throws Error: topic_exists, bad_argument, permission, limit
+    /// @throws Error: topic_exists, bad_argument, permission, limit
     void create_topic(std::string_view name, const TopicOptions& options = {});
     /// The same if there is none of that name; whether it made one.
     /// @throws Error: different_options, bad_argument, permission, limit
@@ -71,6 +72,22 @@ class SHMBUS_API Bus {
     bool drain_topic(std::string_view name, Deadline deadline);
     /// Takes events again. @throws Error: no_such_topic, permission
     void undrain_topic(std::string_view name);
+
+    /// The topic's durable subscriptions, in the order of their names. @throws Error(no_such_topic)
+    [[nodiscard]] std::vector<SubscriptionInfo> subscriptions(std::string_view topic);
+    /// One that begins where its first holder starts. @throws Error: subscription_exists, no_such_topic,
+    /// bad_argument, permission, limit
+    void create_subscription(std::string_view topic, std::string_view name);
+    /// Its next holder begins at `start`. @throws Error: busy while somebody holds it, no_such_subscription,
+    /// no_such_topic, permission, bad_argument (a sequence that is still to come)
+    void seek_subscription(std::string_view topic, std::string_view name, const Start& start);
+    /// Whoever holds it receives nothing until it is resumed. @throws Error: no_such_subscription,
+    /// no_such_topic, permission
+    void pause_subscription(std::string_view topic, std::string_view name);
+    void resume_subscription(std::string_view topic, std::string_view name);
+    /// @throws Error: busy while somebody holds it and not forced, no_such_subscription, no_such_topic,
+    /// permission
+    void remove_subscription(std::string_view topic, std::string_view name, bool force = false);
 
     [[nodiscard]] const std::string& socket() const noexcept;
 

@@ -14,7 +14,14 @@ class Waiter;
 }
 
 struct SubscribeOptions {
+    /// Where it starts. A durable subscription that has begun goes on where it was instead.
     Start start = Start::latest();
+    /// Makes it durable: the bus keeps its cursor, also when this process or the daemon dies, and whoever
+    /// opens a subscription of this name next goes on behind what was acknowledged. One holder at a time.
+    /// Empty: it ends with its process.
+    std::string name = {};
+    /// If another process holds `name`, takes it over; that one gets Nothing::stolen. Else `busy`.
+    bool steal = false;
     /// Only events of one of these types; empty: all. What a filter leaves out is no gap.
     std::vector<std::uint32_t> types = {};
     /// Only events with this key.
@@ -38,6 +45,7 @@ enum class Nothing : std::uint8_t {
     closed = 1,      ///< the topic is removed or its daemon stopped; nothing is left or will come
     interrupted = 2, ///< interrupt() was called, or a handler without SA_RESTART ran while it slept
     too_many_held = 3, ///< 64 events are outstanding; release one
+    stolen = 4,        ///< another process took this durable subscription over, or it was removed
 };
 
 [[nodiscard]] SHMBUS_API const char* name_of(Nothing nothing) noexcept;
@@ -88,6 +96,13 @@ class SHMBUS_API Subscription {
     /// topic may overwrite it. Never moves back, nor beyond what was received.
     void acknowledge(Sequence sequence) noexcept;
     void acknowledge(const Event& event) noexcept { acknowledge(event.sequence()); }
+
+    /// Waits until what was acknowledged is on disk: then not even a power loss brings those events back. The
+    /// bus does so by itself within a second or so; until then a power loss or the daemon's sudden death may.
+    /// Allocates, and talks to the daemon.
+    /// @throws Error: timed_out; bad_argument (no durable subscription); busy (it was stolen); disconnected;
+    /// system (a topic in memory, or the disk took it not)
+    void persist(Deadline deadline);
 
     /// Makes a receive() that sleeps return `interrupted`; if none sleeps, the next one that would.
     void interrupt() noexcept;

@@ -243,6 +243,9 @@ struct TopicOptions {
     std::uint64_t keep_bytes = 1ULL << 30U; ///< of files; the oldest go first. 0: no limit
     std::uint64_t keep_age_ms = 0;          ///< older events may go; 0: no limit
     std::uint64_t keep_events = 0;          ///< so many of the newest stay; 0: no limit
+    /// What a durable subscription has not acknowledged stays in spite of these limits, until the files
+    /// take 4 times keep_bytes.
+    bool hold = false;
     bool operator==(const TopicOptions&) const = default;
 };
 
@@ -276,6 +279,16 @@ struct TopicInfo {
     Sequence written = 0;   ///< on disk: survives the death of any process up to here
     Sequence durable = 0;   ///< on disk: survives a power loss up to here
     std::string trouble;    ///< why the disk takes no events just now; empty: it does
+};
+
+/// A durable subscription of a topic.
+struct SubscriptionInfo {
+    std::string name;
+    std::optional<Sequence> cursor; ///< the last acknowledged sequence; nothing before it has begun
+    bool paused = false;            ///< its holder receives nothing
+    std::optional<PeerInfo> holder; ///< who receives from it just now
+    std::uint32_t creator_uid = 0;
+    std::chrono::sys_time<std::chrono::nanoseconds> created;
 };
 
 } // namespace shmbus

@@ -1,0 +1,217 @@
+#include "daemon/registry/subscriptions.hpp"
+
+#include "base/clock.hpp"
+#include "base/memfd.hpp"
+#include "daemon/registry/limits.hpp"
+#include "daemon/system/log.hpp"
+#include "ring/recovery.hpp"
+#include "shmbus/error.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace shmbus::registry {
+
+namespace {
+
+using layout::HoldState;
+
+void check_name(const std::string& name) {
+    if (!is_valid_name(name))
+        throw Error(Errc::bad_argument,
+                    "a subscription's name begins with a letter or digit and goes on with letters, "
+                    "digits, '.', '_' and '-', at most 128 in all");
+}
+
+} // namespace
+
+void Subscriptions::keep_in(std::shared_ptr<store::SubscriptionFiles> files,
+                            store::CursorKeeper& keeper, const std::string& topic_name) {
+    std::vector<std::string> damaged;
+    for (const auto& [name, record] : files->load(damaged)) all_[name].record = record;
+    for (const auto& name : damaged)
+        system::log(system::Level::error,
+                    fmt::format("topic {}: the file of subscription {} is damaged: it begins anew",
+                                topic_name, name));
+    files_ = std::move(files);
+    keeper_ = &keeper;
+}
+
+Subscriptions::Subscription& Subscriptions::get(const std::string& name) {
+    const auto found = all_.find(name);
+    if (found == all_.end())
+        throw Error(Errc::no_such_subscription,
+                    "no subscription " + name + " of this topic; see: shmbus subscription ls");
+    return found->second;
+}
+
+Subscriptions::Subscription& Subscriptions::make(const std::string& name, std::uint32_t creator,
+                                                 Done done) {
+    check_name(name);
+    if (all_.size() >= max_subscriptions_per_topic)
+        throw Error(Errc::limit,
+                    fmt::format("the topic has {} durable subscriptions, the most it may have: "
+                                "remove some (shmbus subscription rm)",
+                                max_subscriptions_per_topic));
+    auto& made = all_[name];
+    made.record.created_ns = base::wall_ns();
+    made.record.creator = creator;
+    store(name, made, std::move(done));
+    return made;
+}
+
+void Subscriptions::create(const std::string& name, std::uint32_t creator, Done done) {
+    if (all_.contains(name))
+        throw Error(Errc::subscription_exists, "subscription " + name + " exists already");
+    (void)make(name, creator, std::move(done));
+}
+
+layout::CursorPage& Subscriptions::page_of(const Held& held) noexcept {
+    return *reinterpret_cast<layout::CursorPage*>(held.page.bytes().data());
+}
+
+Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& who, bool steal) {
+    const auto found = all_.find(name);
+    if (found != all_.end() && !steal) refuse_while_held(found->second, name);
+    auto fd = base::make_memfd("shmbus-cursor-" + name, layout::cursor_page_bytes,
+                               layout::cursor_page_bytes);
+    base::Mapping mapping(fd, base::Access::read_write, layout::cursor_page_bytes);
+    auto& subscription = found != all_.end() ? found->second : make(name, who.uid);
+    end_hold(subscription, name, HoldState::ended);
+    subscription.held = Held{++last_hold_, who, std::move(mapping)};
+    auto& page = page_of(*subscription.held);
+    page.magic = layout::cursor_magic;
+    page.major = layout::layout_major;
+    page.minor = layout::layout_minor;
+    page.total_bytes = layout::cursor_page_bytes;
+    page.topic = topic_;
+    const auto& record = subscription.record;
+    page.cursor.store_relaxed(record.cursor);
+    page.state.store_relaxed(
+        static_cast<std::uint32_t>(record.paused ? HoldState::paused : HoldState::live));
+    return {last_hold_, std::move(fd), record.begun ? std::optional(record.cursor) : std::nullopt};
+}
+
+/// Whether the cursor moved. What the holder wrote is believed as far as it can be true.
+bool Subscriptions::take(Subscription& subscription) const noexcept {
+    if (!subscription.held) return false;
+    const Sequence seen = page_of(*subscription.held).cursor.load_acquire();
+    const Sequence head = view_.ring.header().tail.load_acquire() - 1;
+    auto& record = subscription.record;
+    if (seen > head || (record.begun ? seen <= record.cursor : seen == 0)) return false;
+    record.cursor = seen;
+    record.begun = true;
+    return true;
+}
+
+void Subscriptions::set_state(const Held& held, HoldState state) const noexcept {
+    // Release: pairs with Receiver; the bells wake it if it sleeps.
+    page_of(held).state.store_release(static_cast<std::uint32_t>(state));
+    ring::ring_bells(view_);
+}
+
+void Subscriptions::end_hold(Subscription& subscription, const std::string& name, HoldState state) {
+    if (!subscription.held) return;
+    if (take(subscription)) store(name, subscription);
+    set_state(*subscription.held, state);
+    subscription.held.reset();
+}
+
+void Subscriptions::release(const std::string& name, std::uint64_t hold) noexcept {
+    const auto found = all_.find(name);
+    if (found == all_.end() || !found->second.held || found->second.held->hold != hold) return;
+    end_hold(found->second, name, HoldState::ended);
+}
+
+void Subscriptions::refuse_while_held(const Subscription& subscription,
+                                      const std::string& name) const {
+    if (subscription.held)
+        throw Error(Errc::busy, fmt::format("subscription {} is held by {}", name,
+                                            named({subscription.held->who})));
+}
+
+void Subscriptions::seek(const std::string& name, Sequence cursor, Done done) {
+    auto& subscription = get(name);
+    refuse_while_held(subscription, name);
+    subscription.record.cursor = cursor;
+    subscription.record.begun = true;
+    store(name, subscription, std::move(done));
+}
+
+void Subscriptions::pause(const std::string& name, bool paused, Done done) {
+    auto& subscription = get(name);
+    (void)take(subscription);
+    subscription.record.paused = paused;
+    if (subscription.held)
+        set_state(*subscription.held, paused ? HoldState::paused : HoldState::live);
+    store(name, subscription, std::move(done));
+}
+
+void Subscriptions::remove(const std::string& name, bool force, Done done) {
+    auto& subscription = get(name);
+    if (!force) refuse_while_held(subscription, name);
+    if (subscription.held) set_state(*subscription.held, HoldState::ended);
+    all_.erase(name);
+    tell();
+    if (keeper_ != nullptr)
+        keeper_->keep(files_, name, std::nullopt, std::move(done));
+    else if (done)
+        done({});
+}
+
+std::uint32_t Subscriptions::creator_of(const std::string& name) {
+    return get(name).record.creator;
+}
+
+std::vector<Subscriptions::Info> Subscriptions::list() {
+    take_stock();
+    std::vector<Info> infos;
+    for (const auto& [name, subscription] : all_)
+        infos.push_back({name, subscription.record,
+                         subscription.held ? std::optional(subscription.held->who) : std::nullopt});
+    return infos;
+}
+
+bool Subscriptions::any_held() const noexcept {
+    for (const auto& [name, subscription] : all_)
+        if (subscription.held) return true;
+    return false;
+}
+
+void Subscriptions::tell(Acknowledged whom) {
+    acknowledged_ = std::move(whom);
+    tell();
+}
+
+void Subscriptions::tell() const {
+    if (!acknowledged_) return;
+    Sequence least = layout::max_sequence;
+    for (const auto& [name, subscription] : all_)
+        least = std::min(least, subscription.record.begun ? subscription.record.cursor : 0);
+    acknowledged_(least);
+}
+
+void Subscriptions::take_stock() {
+    for (auto& [name, subscription] : all_)
+        if (take(subscription)) store(name, subscription);
+}
+
+void Subscriptions::persist(const std::string& name, std::uint64_t hold, Done done) {
+    if (keeper_ == nullptr)
+        throw Error(Errc::system, "this topic is in memory, and so are its cursors");
+    auto& subscription = get(name);
+    if (!subscription.held || subscription.held->hold != hold)
+        throw Error(Errc::busy, "subscription " + name + " went to another holder");
+    (void)take(subscription);
+    store(name, subscription, std::move(done));
+}
+
+void Subscriptions::store(const std::string& name, const Subscription& subscription, Done done) {
+    tell();
+    if (keeper_ != nullptr)
+        keeper_->keep(files_, name, subscription.record, std::move(done));
+    else if (done)
+        done({});
+}
+
+} // namespace shmbus::registry

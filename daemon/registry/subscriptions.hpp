@@ -1,0 +1,95 @@
+// The durable subscriptions of one topic: a name, a cursor, and at most one live holder.
+//
+// A holder notes how far it has come in a page that it was given for this one time (layout/cursor.hpp).
+// A cursor is taken from there only if it moved forward and is not beyond the head. When a subscription
+// goes to another holder, what is in the old page counts no more: so nobody has to be fenced off.
+#pragma once
+
+#include "base/mapping.hpp"
+#include "daemon/registry/holder.hpp"
+#include "daemon/store/cursor_keeper.hpp"
+#include "layout/cursor.hpp"
+#include "ring/view.hpp"
+
+namespace shmbus::registry {
+
+class Subscriptions {
+  public:
+    /// `view` outlives it. Without a keeper (a topic in memory) they live as long as the daemon.
+    Subscriptions(const layout::Uuid& topic, const ring::Topic& view)
+        : topic_(topic), view_(view) {}
+    /// Loads what there is, and keeps it there from now on. @throws store::FileError
+    void keep_in(std::shared_ptr<store::SubscriptionFiles> files, store::CursorKeeper& keeper,
+                 const std::string& topic_name);
+    /// Their files are on their way out.
+    void keep_nowhere() noexcept { keeper_ = nullptr; }
+
+    struct Grant {
+        std::uint64_t hold; // which of all times that somebody held one of them
+        base::Fd page;
+        std::optional<Sequence> cursor; // none: it has not begun
+    };
+    /// Makes it if there is none of that name. @throws Error: busy when somebody holds it and not `steal`,
+    /// limit, bad_argument
+    [[nodiscard]] Grant open(const std::string& name, const Holder& who, bool steal);
+    /// The holder has let go, or is dead. Ignored when it is somebody else's by now.
+    void release(const std::string& name, std::uint64_t hold) noexcept;
+
+    // These call `done` when it is on disk, at once for a topic in memory; not when they throw.
+    using Done = store::CursorKeeper::Done;
+    /// @throws Error: subscription_exists, limit, bad_argument
+    void create(const std::string& name, std::uint32_t creator, Done done);
+    /// Goes on behind `cursor`. @throws Error: no_such_subscription, busy
+    void seek(const std::string& name, Sequence cursor, Done done);
+    void pause(const std::string& name, bool paused, Done done);
+    void remove(const std::string& name, bool force, Done done);
+    /// uid @throws Error(no_such_subscription)
+    [[nodiscard]] std::uint32_t creator_of(const std::string& name);
+
+    struct Info {
+        std::string name;
+        store::SubscriptionRecord record;
+        std::optional<Holder> holder;
+    };
+    [[nodiscard]] std::vector<Info> list();
+
+    [[nodiscard]] bool any_held() const noexcept;
+    /// Up to where all have acknowledged, whenever that may have changed; the largest sequence there is when
+    /// there are none.
+    using Acknowledged = std::function<void(Sequence by_all)>;
+    void tell(Acknowledged whom);
+    /// Takes the cursors of all that are held; those that moved go to disk.
+    void take_stock();
+    /// The same for one, if it is still in the same hand. @throws Error: busy, system (a topic in memory)
+    void persist(const std::string& name, std::uint64_t hold, Done done);
+
+  private:
+    struct Held {
+        std::uint64_t hold;
+        Holder who;
+        base::Mapping page;
+    };
+    struct Subscription {
+        store::SubscriptionRecord record;
+        std::optional<Held> held;
+    };
+    [[nodiscard]] Subscription& get(const std::string& name);
+    Subscription& make(const std::string& name, std::uint32_t creator, Done done = {});
+    static layout::CursorPage& page_of(const Held& held) noexcept;
+    bool take(Subscription& subscription) const noexcept;
+    void end_hold(Subscription& subscription, const std::string& name, layout::HoldState state);
+    void set_state(const Held& held, layout::HoldState state) const noexcept;
+    void refuse_while_held(const Subscription& subscription, const std::string& name) const;
+    void tell() const;
+    void store(const std::string& name, const Subscription& subscription, Done done = {});
+
+    layout::Uuid topic_;
+    const ring::Topic& view_;
+    std::map<std::string, Subscription> all_;
+    std::uint64_t last_hold_ = 0;
+    Acknowledged acknowledged_;
+    std::shared_ptr<store::SubscriptionFiles> files_;
+    store::CursorKeeper* keeper_ = nullptr;
+};
+
+} // namespace shmbus::registry
