@@ -95,7 +95,7 @@ std::string describe(const PeerInfo& peer) {
     return fmt::format("pid {} ({})", peer.pid, printable(peer.command));
 }
 
-Json json_of(const TopicInfo& topic, bool with_peers) {
+Json json_of(const TopicInfo& topic, bool detailed) {
     Json json;
     json["topic"] = topic.name;
     json["uuid"] = topic.uuid;
@@ -127,7 +127,9 @@ Json json_of(const TopicInfo& topic, bool with_peers) {
     json["creator_uid"] = topic.creator_uid;
     json["publisher_count"] = topic.publisher_count;
     json["subscriber_count"] = topic.subscriber_count;
-    if (with_peers) {
+    if (detailed) {
+        if (topic.options.retention == Retention::disk)
+            put_bytes(json, "directory", topic.directory);
         json["publishers"] = peers_json(topic, topic.publishers, false);
         json["subscribers"] = peers_json(topic, topic.subscribers, true);
     }

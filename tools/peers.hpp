@@ -35,7 +35,7 @@ namespace shmbus::tools {
 /// "pid 4711 (sh)".
 [[nodiscard]] std::string describe(const PeerInfo& peer);
 
-/// Everything; the lists of peers only if `with_peers`.
-[[nodiscard]] Json json_of(const TopicInfo& topic, bool with_peers);
+/// Everything; what only Bus::topic() fills in, if `detailed`.
+[[nodiscard]] Json json_of(const TopicInfo& topic, bool detailed);
 
 } // namespace shmbus::tools

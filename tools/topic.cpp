@@ -55,8 +55,9 @@ ExitCode list(const Context& context) {
 
 std::string on_disk(const TopicInfo& topic) {
     if (topic.options.retention == Retention::memory) return {};
-    return fmt::format("on disk       up to {}; to survive a power loss, up to {}\n{}",
-                       topic.written, topic.durable,
+    return fmt::format("on disk       up to {}; to survive a power loss, up to {}\n"
+                       "directory     {}\n{}",
+                       topic.written, topic.durable, printable(topic.directory),
                        topic.trouble.empty() ? ""
                                              : "trouble       " + printable(topic.trouble) + '\n');
 }

@@ -33,7 +33,8 @@ void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to) 
     to.setSubscriberCount(static_cast<std::uint32_t>(topic.subscriber_count()));
 }
 
-void write_peers(const registry::Topic& topic, protocol::TopicInfo::Builder to) {
+void write_details(const registry::Topic& topic, protocol::TopicInfo::Builder to) {
+    if (topic.disk()) to.setDirectory(to_kj(topic.disk()->path()));
     const auto publishers = topic.publishers();
     auto list = to.initPublishers(static_cast<unsigned>(publishers.size()));
     for (unsigned i = 0; i < publishers.size(); ++i) write_holder(publishers[i], list[i]);

@@ -9,8 +9,9 @@ namespace shmbus::control {
 void write_refusal(const Error& error, protocol::Refusal::Builder to);
 
 void write_holder(const registry::Holder& holder, protocol::Peer::Builder to);
-/// Everything but the peers; their lists stay empty.
+/// What a list has: everything but peers and directory.
 void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to);
-void write_peers(const registry::Topic& topic, protocol::TopicInfo::Builder to);
+/// These two, which may be long: not every topic's fit into one message.
+void write_details(const registry::Topic& topic, protocol::TopicInfo::Builder to);
 
 } // namespace shmbus::control

@@ -67,7 +67,7 @@ kj::Promise<void> SessionServer::describeTopic(DescribeTopicContext context) {
         const auto topic = topics().find(to_string(parameters.getName()));
         auto info = results.initTopic();
         write_topic(*topic, info);
-        write_peers(*topic, info);
+        write_details(*topic, info);
     });
 }
 

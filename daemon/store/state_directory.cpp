@@ -56,7 +56,8 @@ void sync(const std::string& path) { open_directory(path)->sync_directory(); }
 
 } // namespace
 
-StateDirectory::StateDirectory(const std::string& path) : path_(path) {
+StateDirectory::StateDirectory(const std::string& path)
+    : path_(fs::absolute(path).string()) { // clients are told of it, wherever they are
     while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
     make_with_parents(path_);
     lock_ = take_lock(path_);

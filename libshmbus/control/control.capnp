@@ -54,7 +54,7 @@ interface Session {
 
   listTopics @1 (after :Text, limit :UInt32) -> (topics :List(TopicInfo), more :Bool, refusal :Refusal);
   # In the order of names, those behind `after`, at most `limit` and at most 64 a call, without peers
-  # (their lists are empty, the counts are set).
+  # (their lists are empty, the counts are set) and directories.
 
   describeTopic @2 (name :Text) -> (topic :TopicInfo, refusal :Refusal);
 
@@ -192,4 +192,5 @@ struct TopicInfo {
   written @13 :UInt64;          # topics on disk: survives the death of any process up to here
   durable @14 :UInt64;          # likewise: survives a power loss
   trouble @15 :Text;            # likewise: why the disk takes no events just now; empty: it does
+  directory @16 :Text;          # likewise: where its files are; empty in a list, which has no room for it
 }

@@ -69,7 +69,8 @@ TopicInfo read_info(protocol::TopicInfo::Reader from) {
             .exclusive = from.getExclusive(),
             .written = from.getWritten(),
             .durable = from.getDurable(),
-            .trouble = to_string(from.getTrouble())};
+            .trouble = to_string(from.getTrouble()),
+            .directory = to_string(from.getDirectory())};
 }
 
 std::string of_topic(const char* verb, std::string_view topic) {

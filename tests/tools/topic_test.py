@@ -37,7 +37,9 @@ class CreateTest(harness.BusTest):
                 "hold")
         self.assertEqual([self.info("disk").get(key) for key in keys],
                          ["disk", "group", None, 1 << 30, 0, 0, False])
-        self.assertNotIn("sync", self.info(self.topic()))
+        in_memory = self.info(self.topic())
+        self.assertNotIn("sync", in_memory)
+        self.assertNotIn("directory", in_memory)
         self.run_ok("topic", "create", "chosen-disk", "--retention", "disk", "--sync",
                     "interval:250", "--keep-bytes", "8M", "--keep-age", "2h", "--keep-events", "5",
                     "--hold")
@@ -46,6 +48,9 @@ class CreateTest(harness.BusTest):
         text = self.run_ok("topic", "info", "chosen-disk").out.decode()
         self.assertIn("retention     disk, sync interval of 250 ms, keeps 8M, 2h, 5 events, holds\n", text)
         self.assertIn("on disk       up to 0; to survive a power loss, up to 0\n", text)
+        files = str(self.directory / "state/topics/chosen-disk")
+        self.assertIn(f"directory     {files}\n", text)
+        self.assertEqual(self.info("chosen-disk")["directory"], files)
         self.run_failing(6, "sync is group, not none", "topic", "create", "disk", "--if-missing",
                          "--retention", "disk", "--sync", "none")
 

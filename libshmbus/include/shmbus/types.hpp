@@ -279,6 +279,9 @@ struct TopicInfo {
     Sequence written = 0;   ///< on disk: survives the death of any process up to here
     Sequence durable = 0;   ///< on disk: survives a power loss up to here
     std::string trouble;    ///< why the disk takes no events just now; empty: it does
+    /// Where its files are, as the daemon sees it: read them with shmbus/spill.hpp. Filled by
+    /// Bus::topic(), empty in a list and for topics in memory.
+    std::string directory;
 };
 
 /// A durable subscription of a topic.
