@@ -25,10 +25,13 @@ Error unusable(Errc code, Sequence first, const std::string& why) {
     return {code, "segment " + layout::segment_name(first) + ' ' + why};
 }
 
+Error misplaced(Sequence first) {
+    return unusable(Errc::damaged, first, "belongs to another topic or place; move it away");
+}
+
 } // namespace
 
-SegmentHeader checked_header(std::span<const std::byte> file, const layout::Uuid& topic,
-                             Sequence first) {
+SegmentHeader checked_header(std::span<const std::byte> file, Sequence first) {
     const std::array copies{header_at(file, 0), header_at(file, layout::segment_twin_offset)};
     std::optional<SegmentHeader> good;
     std::uint16_t newest = 0;
@@ -46,9 +49,15 @@ SegmentHeader checked_header(std::span<const std::byte> file, const layout::Uuid
     if (!good || good->header_bytes != layout::segment_header_bytes)
         throw unusable(Errc::damaged, first,
                        "is no segment, or its header is damaged; move it away");
-    if (good->topic != topic || good->first != first)
-        throw unusable(Errc::damaged, first, "belongs to another topic or place; move it away");
+    if (good->first != first) throw misplaced(first);
     return *good;
+}
+
+SegmentHeader checked_header(std::span<const std::byte> file, const layout::Uuid& topic,
+                             Sequence first) {
+    const auto header = checked_header(file, first);
+    if (header.topic != topic) throw misplaced(first);
+    return header;
 }
 
 std::optional<layout::FooterSummary> footer_in(std::span<const std::byte> tail,

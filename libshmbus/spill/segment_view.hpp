@@ -9,6 +9,8 @@ namespace shmbus::spill {
 
 /// The header of the segment that begins with `first`, from the first page of its file.
 /// @throws Error: damaged when it is no segment, or not that one; incompatible when it is newer
+[[nodiscard]] layout::SegmentHeader checked_header(std::span<const std::byte> file, Sequence first);
+/// The same, of this topic alone.
 [[nodiscard]] layout::SegmentHeader checked_header(std::span<const std::byte> file,
                                                    const layout::Uuid& topic, Sequence first);
 

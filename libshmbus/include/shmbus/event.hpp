@@ -17,6 +17,7 @@ namespace layout {
 struct EventHeader;
 }
 namespace client {
+class LentEvent;
 class Receiver;
 struct HeldEvent;
 } // namespace client
@@ -83,6 +84,7 @@ class SHMBUS_API Event {
     [[nodiscard]] bool empty() const noexcept { return held_ == nullptr; }
 
   private:
+    friend class client::LentEvent;
     friend class client::Receiver;
     explicit Event(client::HeldEvent* held) noexcept;
     [[nodiscard]] const layout::EventHeader& head() const noexcept;

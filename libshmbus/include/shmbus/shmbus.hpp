@@ -6,6 +6,7 @@
 #include "shmbus/event.hpp"
 #include "shmbus/log.hpp"
 #include "shmbus/publisher.hpp"
+#include "shmbus/spill.hpp"
 #include "shmbus/subscription.hpp"
 #include "shmbus/types.hpp"
 #include "shmbus/wait_set.hpp"
