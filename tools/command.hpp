@@ -38,6 +38,7 @@ void add_topic_create(Verb topic, Invocation& invocation);
 void add_pub(Verb root, Invocation& invocation);
 void add_sub(Verb root, Invocation& invocation);
 void add_subscription(Verb root, Invocation& invocation);
+void add_spill(Verb root, Invocation& invocation);
 void add_bench(Verb root, Invocation& invocation);
 /// What the program does without a verb.
 [[nodiscard]] ExitCode show_status(const Context& context);

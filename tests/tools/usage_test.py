@@ -35,6 +35,7 @@ class UsageTest(harness.BusTest):
             "sub": ["--from", "--type", "--key", "--count", "--timeout", "--no-ack", "--format",
                     "--exec", "--retries", "Examples:"],
             "topic": ["create", "ls", "info", "rm", "drain"],
+            "spill": ["ls", "verify", "export", "TOPIC", "DIR", "Examples:"],
         }
         for verb, words in options.items():
             text = self.run_ok(verb, "--help").out.decode()
