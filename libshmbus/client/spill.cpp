@@ -122,10 +122,10 @@ void SpillWalk::look_at_headers(std::span<const Sequence> segments) {
         }
     }
     if (headers.empty()) return;
-    // A file that got here by mistake does not make a stranger of all the others.
-    topic_ = std::max_element(votes.begin(), votes.end(), [](const auto& a, const auto& b) {
-                 return a.second < b.second;
-             })->first;
+    // A file that got here by mistake does not make strangers of all the others; where it is one against
+    // one, the later one is what was written last.
+    for (const auto& header : headers)
+        if (votes[header.topic] >= votes[topic_]) topic_ = header.topic;
     std::erase_if(headers, [&](const auto& header) { return header.topic != topic_; });
     for (const auto& header : headers)
         durable_through_ =
