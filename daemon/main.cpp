@@ -1,10 +1,11 @@
 // shmbusd: the daemon that owns a bus. This file only wires its parts together.
 //
-//     listener ─▶ control (requests in, answers out) ─▶ registry (topics, sessions)
-//                                                           ▲
+//     listener ─▶ control (requests in, answers out) ─▶ registry (topics, sessions) ─▶ storage
+//                                                           ▲                      (spiller, store)
 //                           supervisor (watches processes) ─┘
 //
-// One thread, one event loop.
+// One thread with one event loop does all of this; storage has threads of its own, for whatever waits for
+// a disk.
 #include "base/socket_path.hpp"
 #include "base/system_error.hpp"
 #include "daemon/control/server.hpp"
