@@ -100,9 +100,11 @@ bool Past::has_next(Deadline limit) noexcept {
 }
 
 bool Past::open_next(Deadline limit) {
-    const auto now = Deadline::Clock::now();
-    const auto rest = limit.when() < now + patience ? limit.when() - now : patience;
-    auto segment = open(next_, false, std::max<std::chrono::nanoseconds>(rest, least_patience));
+    std::chrono::nanoseconds rest = least_patience;
+    if (!limit.passed())
+        rest = std::clamp<std::chrono::nanoseconds>(limit.when() - Deadline::Clock::now(),
+                                                    least_patience, patience);
+    auto segment = open(next_, false, rest);
     if (!segment || segment->end <= next_) return false;
     segment_ = std::move(segment);
     cursor_ = segment_->view.seek(next_);

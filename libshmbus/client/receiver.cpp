@@ -248,9 +248,9 @@ void Receiver::persist(Deadline deadline) {
         throw Error(Errc::busy, "the subscription went to another holder, or was removed");
     note_cursor();
     constexpr std::chrono::nanoseconds longest = std::chrono::hours(1);
-    attachment_.lease().persist(deadline.is_never()
-                                    ? longest
-                                    : std::min(longest, deadline.when() - Deadline::Clock::now()));
+    std::chrono::nanoseconds rest{};
+    if (!deadline.passed()) rest = std::min(longest, deadline.when() - Deadline::Clock::now());
+    attachment_.lease().persist(rest);
 }
 
 void Receiver::orphan() noexcept {
