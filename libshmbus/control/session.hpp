@@ -66,7 +66,7 @@ class Session {
 
     [[nodiscard]] Lease open_publisher(std::string_view topic, bool exclusive = false);
     /// With a name: of the durable subscription of that name.
-    [[nodiscard]] Lease open_subscriber(std::string_view topic, std::string_view name = {},
+    [[nodiscard]] Lease open_subscriber(std::string_view topic, std::string_view subscription = {},
                                         bool steal = false);
     [[nodiscard]] std::vector<SubscriptionInfo> list_subscriptions(std::string_view topic);
     void create_subscription(std::string_view topic, std::string_view name);
