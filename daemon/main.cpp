@@ -7,7 +7,6 @@
 // One thread with one event loop does all of this; storage has threads of its own, for whatever waits for
 // a disk.
 #include "base/socket_path.hpp"
-#include "base/system_error.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/control/session_server.hpp"
 #include "daemon/supervisor/supervisor.hpp"
