@@ -9,6 +9,7 @@
 #include "base/socket_path.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/control/session_server.hpp"
+#include "daemon/registry/inheritance.hpp"
 #include "daemon/supervisor/supervisor.hpp"
 #include "daemon/system/listener.hpp"
 #include "daemon/system/service.hpp"
@@ -87,7 +88,11 @@ class CursorsTaken {
 void run(const Options& options) {
     const auto path = base::find_socket_path(options.socket, scope_of(options));
     system::raise_descriptor_limit();
-    const system::Listener listener(path, mode_of(options));
+    system::DescriptorStore descriptors;
+    auto left = system::inherited_descriptors();
+    const system::Listener listener(path, mode_of(options), std::move(left["listen"]));
+    left.erase("listen");
+    descriptors.keep("listen", listener.fd());
     std::optional<spiller::Storage> storage;
     if (!options.state_dir.empty()) storage.emplace(options.state_dir);
 
@@ -100,9 +105,9 @@ void run(const Options& options) {
         stopped = stopped.exclusiveJoin(io.unixEventPort.onSignal(signal).ignoreResult());
 
     std::function<void(registry::SessionId)> on_gone;
-    registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr);
+    registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr, &descriptors);
     registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
-    supervisor::Supervisor supervisor(io.unixEventPort, sessions);
+    supervisor::Supervisor supervisor(io.unixEventPort, sessions, descriptors);
     CursorsTaken cursors(io.provider->getTimer(), topics);
     control::Context context{
         topics,
@@ -118,6 +123,14 @@ void run(const Options& options) {
         supervisor.forget(id);
         server.drop(id);
     };
+
+    registry::Inheritance{std::move(left), topics, sessions, descriptors,
+                          [&](registry::SessionId id, base::Fd pidfd) {
+                              supervisor.watch_on(id, std::move(pidfd));
+                          }}
+        .enter_upon();
+    topics.bring_back();
+    cursors.start();
 
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);

@@ -19,7 +19,7 @@ void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to) 
     write_options(topic.options(), to.initOptions());
     to.setFirst(topic.first_hint());
     to.setHead(topic.head_hint());
-    to.setMemoryBytes(topic.memory().total);
+    to.setMemoryBytes(topic.need().total);
     to.setCreatorUid(topic.creator());
     to.setExclusive(topic.is_exclusive());
     if (topic.disk()) {

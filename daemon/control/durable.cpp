@@ -80,6 +80,12 @@ kj::Promise<void> SessionServer::removeSubscription(RemoveSubscriptionContext co
     });
 }
 
+kj::Promise<void> SessionServer::persist(PersistContext context) {
+    return answer_when_kept(context, "persist", [&](auto parameters, auto done) {
+        sessions().persist(id(), parameters.getLease(), std::move(done));
+    });
+}
+
 /// Its creator may, and who may do the same to the topic.
 void SessionServer::require_change(registry::Topic& topic, const std::string& subscription) const {
     if (topic.subscriptions().creator_of(subscription) != client_->peer.uid)

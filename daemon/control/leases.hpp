@@ -1,4 +1,4 @@
-// The capabilities that stand for what a client was given.
+// The descriptors that a client is given with its leases.
 #pragma once
 
 #include "control/protocol.hpp"
@@ -31,41 +31,6 @@ class FileServer final : public protocol::Memory::Server {
   private:
     Counted counted_;
     std::shared_ptr<const base::Fd> fd_;
-};
-
-/// An entry. Dropping it is no release: the client may still be writing.
-template <class Interface> class LeaseServer : public Interface::Server {
-  public:
-    LeaseServer(std::shared_ptr<ClientState> client, registry::Sessions::LeaseId lease)
-        : client_(std::move(client)), counted_(client_, &ClientState::capabilities), lease_(lease) {
-    }
-    kj::Promise<void> release(typename Interface::Server::ReleaseContext) override {
-        client_->context.sessions.release(client_->session.value(), lease_);
-        return kj::READY_NOW;
-    }
-
-  protected:
-    [[nodiscard]] const std::shared_ptr<ClientState>& client() const noexcept { return client_; }
-    [[nodiscard]] registry::Sessions::LeaseId lease() const noexcept { return lease_; }
-
-  private:
-    std::shared_ptr<ClientState> client_;
-    Counted counted_;
-    registry::Sessions::LeaseId lease_;
-};
-
-using PublisherLeaseServer = LeaseServer<protocol::PublisherLease>;
-
-class SubscriberLeaseServer final : public LeaseServer<protocol::SubscriberLease> {
-  public:
-    SubscriberLeaseServer(std::shared_ptr<ClientState> client, registry::Sessions::LeaseId lease,
-                          std::shared_ptr<registry::Topic> topic)
-        : LeaseServer(std::move(client), lease), topic_(std::move(topic)) {}
-    kj::Promise<void> openSegment(OpenSegmentContext context) override;
-    kj::Promise<void> persist(PersistContext context) override;
-
-  private:
-    std::shared_ptr<registry::Topic> topic_;
 };
 
 /// Whether a session may be given one capability more. @throws Error(limit)

@@ -3,6 +3,7 @@
 #include "daemon/control/answering.hpp"
 #include "daemon/control/drain.hpp"
 #include "daemon/control/leases.hpp"
+#include "daemon/spiller/segment_file.hpp"
 
 #include <algorithm>
 #include <kj/common.h>
@@ -28,14 +29,20 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
                         "namespace outside of the daemon's");
         auto server = kj::heap<SessionServer>(client_);
         const std::string version = to_string(parameters.getClient()).substr(0, 64);
-        client_->session = shared.sessions.open(client_->peer, client_->command);
-        shared.watch(*client_->session, std::move(client_->pidfd));
+        client_->session = shared.sessions.resume(client_->peer, parameters.getTicket());
+        const bool resumed = client_->session.has_value();
+        if (!resumed) {
+            client_->session = shared.sessions.open(client_->peer, client_->command);
+            shared.watch(*client_->session, std::move(client_->pidfd));
+        }
         shared.peer_log.log(system::Level::info,
-                            fmt::format("session {}: {} (pid {}, user {}), {}", *client_->session,
+                            fmt::format("session {}: {} (pid {}, user {}), {}{}", *client_->session,
                                         client_->command, client_->peer.pid, client_->peer.uid,
-                                        version));
+                                        version, resumed ? ", is back" : ""));
         client_->on_session->fulfill();
         results.setServer(server_version);
+        results.setTicket(shared.sessions.ticket_of(*client_->session));
+        results.setResumed(resumed);
         results.setSession(kj::mv(server));
     });
 }
@@ -123,7 +130,7 @@ kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         results.setEntry(grant.entry.entry);
         results.setPublisher(grant.entry.id);
-        results.setLease(kj::heap<PublisherLeaseServer>(client_, grant.lease));
+        results.setLease(grant.lease);
         write_access(client_, topic, Role::publisher, results.initAccess());
     });
 }
@@ -137,8 +144,43 @@ kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
         if (!wish.name.empty()) write_durable(client_, grant.durable, results);
         results.setEntry(grant.entry.entry);
         results.setToken(grant.entry.token);
-        results.setLease(kj::heap<SubscriberLeaseServer>(client_, grant.lease, topic));
+        results.setLease(grant.lease);
         write_access(client_, topic, Role::subscriber, results.initAccess());
+    });
+}
+
+kj::Promise<void> SessionServer::release(ReleaseContext context) {
+    sessions().release(id(), context.getParams().getLease());
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> SessionServer::keep(KeepContext context) {
+    std::set<registry::Sessions::LeaseId> leases;
+    for (const auto lease : context.getParams().getLeases()) leases.insert(lease);
+    sessions().keep(id(), leases);
+    return kj::READY_NOW;
+}
+
+kj::Promise<void> SessionServer::openSegment(OpenSegmentContext context) {
+    return answer(context, "openSegment", [&](auto parameters, auto results) {
+        require_room(*client_);
+        const auto topic = sessions().topic_of(id(), parameters.getLease());
+        const auto& disk = topic->disk();
+        if (!disk)
+            throw Error(Errc::unsupported,
+                        "topic " + topic->name() + " is in memory: it has no files");
+        const std::uint64_t from = parameters.getFrom();
+        auto found = parameters.getByTime() ? spiller::open_segment_of_time(*disk, from)
+                                            : spiller::open_segment(*disk, from);
+        if (!found) return;
+        auto segment = results.initSegment();
+        segment.setFirst(found->first);
+        segment.setEnd(found->end);
+        segment.setBytes(found->bytes);
+        segment.setDurable(found->durable);
+        const auto file = std::make_shared<const base::Fd>(std::move(found->file));
+        segment.setFile(kj::heap<FileServer>(client_, file));
+        client_->in_flight.push_back(file);
     });
 }
 

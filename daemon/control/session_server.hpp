@@ -31,12 +31,16 @@ class SessionServer final : public protocol::Session::Server {
     kj::Promise<void> drainTopic(DrainTopicContext context) override;
     kj::Promise<void> openPublisher(OpenPublisherContext context) override;
     kj::Promise<void> openSubscriber(OpenSubscriberContext context) override;
+    kj::Promise<void> release(ReleaseContext context) override;
+    kj::Promise<void> keep(KeepContext context) override;
+    kj::Promise<void> openSegment(OpenSegmentContext context) override;
     // In durable.cpp:
     kj::Promise<void> listSubscriptions(ListSubscriptionsContext context) override;
     kj::Promise<void> createSubscription(CreateSubscriptionContext context) override;
     kj::Promise<void> seekSubscription(SeekSubscriptionContext context) override;
     kj::Promise<void> pauseSubscription(PauseSubscriptionContext context) override;
     kj::Promise<void> removeSubscription(RemoveSubscriptionContext context) override;
+    kj::Promise<void> persist(PersistContext context) override;
 
   private:
     void require_use() const;

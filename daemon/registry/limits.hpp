@@ -9,6 +9,7 @@ namespace shmbus::registry {
 inline constexpr std::uint16_t entries_per_topic = 256; // for publishers, and for subscribers
 inline constexpr std::size_t max_sessions = 1'024;      // root's do not count
 inline constexpr std::size_t max_sessions_per_user = 256;
+inline constexpr std::size_t max_leases_per_session = 4'096; // their numbers fit into one message
 inline constexpr std::size_t max_topics_per_user = 10'000;
 inline constexpr std::size_t max_subscriptions_per_topic = 1'000; // durable ones
 inline constexpr std::size_t descriptors_per_topic = 4;

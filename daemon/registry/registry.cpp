@@ -47,6 +47,8 @@ void check_options(const std::string& name, const TopicOptions& options, Sequenc
 
 } // namespace
 
+std::string kept_as(std::uint64_t number) { return fmt::format("t{}.", number); }
+
 std::string difference(const TopicOptions& existing, const TopicOptions& wanted) {
     std::string text;
     const auto compare = [&](const char* option, auto has, auto asked) {
@@ -75,9 +77,42 @@ std::string difference(const TopicOptions& existing, const TopicOptions& wanted)
     return text;
 }
 
-Registry::Registry(Sequence first, spiller::Storage* storage) : first_(first), storage_(storage) {
+Registry::Registry(Sequence first, spiller::Storage* storage, system::DescriptorStore* descriptors)
+    : first_(first), storage_(storage), descriptors_(descriptors) {}
+
+Registry::Adopted Registry::adopt(const Left& left, const Topic::Whose& whose) {
+    last_number_ = std::max(last_number_, left.number);
+    Books books(left.books);
+    const auto name = books.topic();
+    const auto record = books.record();
+    check_name(name);
+    check_options(name, record.options, books.first());
+    if (topics_.contains(name)) throw Error(Errc::damaged, "topic " + name + " was left twice");
+    auto memory = TopicMemory::adopt(
+        record.uuid, Topic::parameters_of(record.options, books.first()), left.ring, left.readers);
+    Adopted adopted{std::make_shared<Topic>(std::move(books), std::move(memory)), {}};
+    auto& topic = adopted.topic;
+    adopted.entries = topic->adopt_holders(whose);
+    if (record.options.retention == Retention::disk) {
+        if (storage_ == nullptr) throw Error(Errc::damaged, "topic " + name + " is on disk: start "
+                                                            "with the same --state-dir");
+        const auto stored = storage_->find(name);
+        if (!stored || stored->uuid != record.uuid)
+            throw Error(Errc::damaged, "topic " + name + " is another one on disk");
+        auto log = storage_->open(name, *stored);
+        if (log.log->next() > topic->head_hint() + 1)
+            throw Error(Errc::damaged, "topic " + name + ": the disk is ahead of the ring");
+        carry(topic, std::move(log));
+    }
+    numbers_.emplace(topic.get(), left.number);
+    topics_.emplace(name, topic);
+    return adopted;
+}
+
+void Registry::bring_back() {
     if (storage_ == nullptr) return;
-    for (const auto& name : storage_->topics()) bring_back(name);
+    for (const auto& name : storage_->topics())
+        if (!topics_.contains(name)) bring_back(name);
 }
 
 void Registry::bring_back(const std::string& name) {
@@ -85,39 +120,66 @@ void Registry::bring_back(const std::string& name) {
         const auto record = storage_->find(name);
         if (!record) return;
         check_options(name, record->options, first_);
-        topics_.emplace(name, adopt(name, *record, storage_->open(name, *record)));
+        auto log = storage_->open(name, *record);
+        spiller::give_up_promises(log);
+        add(make_on_disk(name, *record, std::move(log)));
     } catch (const std::exception& e) {
         unavailable_.emplace(name, e.what());
         system::log(system::Level::error, fmt::format("topic {} is not there: {}", name, e.what()));
     }
 }
 
-std::shared_ptr<Topic> Registry::adopt(const std::string& name, const store::TopicRecord& record,
-                                       spiller::OpenLog log) {
-    auto topic = std::make_shared<Topic>(name, record.uuid, record.options, log.log->next(),
-                                         static_cast<uid_t>(record.creator));
+/// Its events go on to the disk; its memory is there as long as they do.
+void Registry::carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log) {
     topic->carry(std::move(log));
-    topic->subscriptions().keep_in(std::make_shared<store::SubscriptionFiles>(
-                                       store::open_directory(topic->disk()->path()), record.uuid),
-                                   storage_->cursors(), name);
+    topic->subscriptions().keep_in(
+        std::make_shared<store::SubscriptionFiles>(store::open_directory(topic->disk()->path()),
+                                                   topic->uuid()),
+        storage_->cursors(), topic->name());
     topic->subscriptions().tell(
         [disk = topic->disk().get()](Sequence by_all) { disk->hold(by_all); });
-    storage_->carry({topic, topic->disk().get()}); // its memory is there as long as it is carried
+    storage_->carry({topic, topic->disk().get()});
+}
+
+std::shared_ptr<Topic> Registry::make_on_disk(const std::string& name,
+                                              const store::TopicRecord& record,
+                                              spiller::OpenLog log) {
+    auto topic = std::make_shared<Topic>(name, record, log.log->next());
+    carry(topic, std::move(log));
     return topic;
 }
 
 std::shared_ptr<Topic> Registry::make(const std::string& name, const TopicOptions& options,
                                       uid_t creator) {
-    if (options.retention == Retention::memory)
-        return std::make_shared<Topic>(name, Topic::new_uuid(), options, first_, creator);
     const store::TopicRecord record{Topic::new_uuid(), options, creator};
+    if (options.retention == Retention::memory)
+        return std::make_shared<Topic>(name, record, first_);
     auto log = storage_->create(name, record, first_);
     try {
-        return adopt(name, record, std::move(log));
+        return make_on_disk(name, record, std::move(log));
     } catch (...) {
         storage_->clear(name, record.uuid);
         throw;
     }
+}
+
+/// From now on the next daemon finds it.
+void Registry::add(const std::shared_ptr<Topic>& topic) {
+    topics_.emplace(topic->name(), topic);
+    const auto number = numbers_[topic.get()] = ++last_number_;
+    if (descriptors_ == nullptr) return;
+    const auto prefix = kept_as(number);
+    descriptors_->keep(prefix + "books", topic->books().fd());
+    descriptors_->keep(prefix + "ring", topic->shared().ring().writable);
+    descriptors_->keep(prefix + "readers", topic->shared().readers().writable);
+    topic->subscriptions().keep_pages(*descriptors_, prefix);
+}
+
+void Registry::forget(const Topic& topic) {
+    const auto number = numbers_.extract(&topic);
+    if (descriptors_ == nullptr || number.empty()) return;
+    for (const char* part : {"books", "ring", "readers"})
+        descriptors_->forget(kept_as(number.mapped()) + part);
 }
 
 bool Registry::create(const std::string& name, const TopicOptions& options, bool if_missing,
@@ -138,7 +200,7 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
         throw Error(Errc::unsupported, "topic " + name +
                                            ": this bus keeps nothing on disk; start its "
                                            "daemon with --state-dir DIR");
-    topics_.emplace(name, make(name, options, creator));
+    add(make(name, options, creator));
     return true;
 }
 
@@ -156,7 +218,7 @@ void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
         ++all;
         if (topic.creator() != creator) return;
         ++count;
-        used += topic.memory().allocated;
+        used += topic.need().allocated;
     };
     for (const auto& [name, topic] : topics_) charge(*topic);
     std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
@@ -209,6 +271,7 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
     topic->subscriptions().keep_nowhere();
     removed_.emplace_back(topic);
     topic->set_state(layout::RingState::removed);
+    forget(*topic);
     topics_.erase(topic->name());
 }
 

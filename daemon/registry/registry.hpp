@@ -19,9 +19,26 @@ namespace shmbus::registry {
 
 class Registry {
   public:
-    /// `first`: the first event's sequence in new topics. `storage`: for topics on disk, which it
-    /// brings back; outlives this.
-    explicit Registry(Sequence first = 1, spiller::Storage* storage = nullptr);
+    /// `first`: the first event's sequence in new topics. `storage`: for topics on disk. `descriptors`: where
+    /// the memory of topics is kept for the next daemon. Both outlive this.
+    explicit Registry(Sequence first = 1, spiller::Storage* storage = nullptr,
+                      system::DescriptorStore* descriptors = nullptr);
+
+    /// A topic as an earlier daemon left it, kept under `number`.
+    struct Left {
+        std::uint64_t number;
+        base::Fd books;
+        base::Fd ring;
+        base::Fd readers;
+    };
+    struct Adopted {
+        std::shared_ptr<Topic> topic;
+        std::vector<Topic::Adopted> entries; // those that are still held
+    };
+    /// @throws Error when it is damaged, or does not fit to what is on disk; then nothing of it is used
+    [[nodiscard]] Adopted adopt(const Left& left, const Topic::Whose& whose);
+    /// The topics on disk that were not adopted.
+    void bring_back();
 
     /// @returns whether one was made
     /// @throws Error: bad_argument, topic_exists, different_options, limit
@@ -49,15 +66,26 @@ class Registry {
     void check_available(const std::string& name) const;
     [[nodiscard]] std::shared_ptr<Topic> make(const std::string& name, const TopicOptions& options,
                                               uid_t creator);
-    [[nodiscard]] std::shared_ptr<Topic>
-    adopt(const std::string& name, const store::TopicRecord& record, spiller::OpenLog log);
+    void carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log);
+    [[nodiscard]] std::shared_ptr<Topic> make_on_disk(const std::string& name,
+                                                      const store::TopicRecord& record,
+                                                      spiller::OpenLog log);
+    void add(const std::shared_ptr<Topic>& topic);
+    void forget(const Topic& topic);
     void bring_back(const std::string& name);
     Sequence first_;
     spiller::Storage* storage_;
+    system::DescriptorStore* descriptors_;
+    std::uint64_t last_number_ = 0; // under which a topic is kept
+    std::map<const Topic*, std::uint64_t> numbers_;
     std::map<std::string, std::shared_ptr<Topic>, std::less<>> topics_;
     std::map<std::string, std::string, std::less<>> unavailable_; // on disk: name, and why
     std::vector<std::weak_ptr<Topic>> removed_;                   // some of them still held
 };
+
+/// What the names begin with under which a topic's descriptors are kept: of its books, ring, readers, and of
+/// each cursor page.
+[[nodiscard]] std::string kept_as(std::uint64_t number);
 
 /// Each option in which the two differ, with both values; empty if none.
 [[nodiscard]] std::string difference(const TopicOptions& existing, const TopicOptions& wanted);

@@ -1,5 +1,6 @@
 #include "daemon/registry/sessions.hpp"
 
+#include "base/random.hpp"
 #include "daemon/registry/limits.hpp"
 #include "shmbus/error.hpp"
 
@@ -7,6 +8,16 @@
 #include <fmt/format.h>
 
 namespace shmbus::registry {
+
+namespace {
+
+Ticket new_ticket() {
+    Ticket ticket = 0;
+    while (ticket == 0) base::fill_random(std::as_writable_bytes(std::span(&ticket, 1)));
+    return ticket;
+}
+
+} // namespace
 
 void Sessions::abandon(const Held& held) noexcept {
     if (!held.entry) return;
@@ -31,8 +42,43 @@ SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
                                           .pid = static_cast<std::uint32_t>(peer.pid),
                                           .uid = peer.uid,
                                           .command = command},
-                                  .held = {}});
+                                  .ticket = new_ticket()});
     return last_session_ = id;
+}
+
+void Sessions::adopt(const Holder& who, Ticket ticket) {
+    sessions_.insert_or_assign(who.session,
+                               Session{.who = who, .ticket = ticket, .connected = false});
+    last_session_ = std::max(last_session_, who.session);
+}
+
+std::optional<Holder> Sessions::holder(SessionId session) const {
+    const auto found = sessions_.find(session);
+    return found == sessions_.end() ? std::nullopt : std::optional(found->second.who);
+}
+
+std::string Sessions::kept_as(SessionId session) const {
+    const auto& kept = sessions_.at(session);
+    return fmt::format("s{}.{}.{}", session, kept.who.uid, kept.ticket);
+}
+
+void Sessions::adopt(const std::shared_ptr<Topic>& topic, const Topic::Adopted& entry) {
+    get(entry.booked.session)
+        .held.insert_or_assign(entry.booked.lease,
+                               Held{topic, entry.publishes, entry.entry, entry.booked.subscription,
+                                    entry.booked.hold});
+    last_lease_ = std::max(last_lease_, entry.booked.lease);
+}
+
+std::optional<SessionId> Sessions::resume(const base::Peer& peer, Ticket ticket) {
+    for (auto& [id, session] : sessions_) {
+        if (session.ticket != ticket || session.connected || session.who.uid != peer.uid ||
+            session.who.pid != static_cast<std::uint32_t>(peer.pid))
+            continue;
+        session.connected = true;
+        return id;
+    }
+    return std::nullopt;
 }
 
 std::size_t Sessions::count(uid_t uid) const noexcept {
@@ -48,14 +94,31 @@ Sessions::Session& Sessions::get(SessionId session) {
     return found->second;
 }
 
+Sessions::Held& Sessions::get(SessionId session, LeaseId lease) {
+    auto& owner = get(session);
+    const auto found = owner.held.find(lease);
+    if (found == owner.held.end())
+        throw Error(Errc::bad_argument, "this session holds no such publisher or subscriber");
+    return found->second;
+}
+
+std::shared_ptr<Topic> Sessions::topic_of(SessionId session, LeaseId lease) {
+    const auto& held = get(session, lease);
+    if (held.publishes) throw Error(Errc::bad_argument, "this is no subscriber");
+    return held.topic;
+}
+
 /// Room in the books comes first: once an entry is leased nothing may fail.
 template <class Grant, class Take>
 Grant Sessions::lease(SessionId session, Held held, const char* role, Take take) {
     auto& owner = get(session);
     Topic& topic = *held.topic;
+    if (owner.held.size() >= max_leases_per_session)
+        throw Error(Errc::limit, "this session holds too many publishers and subscribers: open "
+                                 "another connection for more");
     const LeaseId id = ++last_lease_;
     const auto noted = owner.held.emplace(id, std::move(held)).first;
-    const auto entry = take(topic, owner.who);
+    const auto entry = take(topic, owner.who, id);
     if (!entry) {
         const auto full =
             fmt::format("topic {} has no free entry for a {}, all {} are held; see by "
@@ -78,14 +141,16 @@ Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::share
                                 named(topic->publishers())));
     return lease<PublisherGrant>(
         session, {std::move(topic), true}, "publisher",
-        [=](Topic& from, const Holder& who) { return from.lease_publisher(who, exclusive); });
+        [=](Topic& from, const Holder& who, LeaseId id) {
+            return from.lease_publisher(who, id, exclusive);
+        });
 }
 
 Sessions::SubscriberGrant
 Sessions::lease_subscriber(SessionId session, std::shared_ptr<Topic> topic, const Wish& wish) {
     auto grant = lease<SubscriberGrant>(
         session, {topic, false}, "subscriber",
-        [](Topic& from, const Holder& who) { return from.lease_subscriber(who); });
+        [](Topic& from, const Holder& who, LeaseId id) { return from.lease_subscriber(who, id); });
     if (wish.name.empty()) return grant;
     try {
         auto& owner = get(session);
@@ -93,6 +158,7 @@ Sessions::lease_subscriber(SessionId session, std::shared_ptr<Topic> topic, cons
         held.subscription = wish.name;
         grant.durable = topic->subscriptions().open(wish.name, owner.who, wish.steal);
         held.hold = grant.durable.hold;
+        topic->note_subscription(grant.entry.entry, wish.name, held.hold);
     } catch (...) {
         release(session, grant.lease);
         throw;
@@ -101,12 +167,9 @@ Sessions::lease_subscriber(SessionId session, std::shared_ptr<Topic> topic, cons
 }
 
 void Sessions::persist(SessionId session, LeaseId lease, store::CursorKeeper::Done done) {
-    auto& owner = get(session);
-    const auto held = owner.held.find(lease);
-    if (held == owner.held.end() || held->second.hold == 0)
-        throw Error(Errc::bad_argument, "this is no durable subscription");
-    held->second.topic->subscriptions().persist(held->second.subscription, held->second.hold,
-                                                std::move(done));
+    const auto& held = get(session, lease);
+    if (held.hold == 0) throw Error(Errc::bad_argument, "this is no durable subscription");
+    held.topic->subscriptions().persist(held.subscription, held.hold, std::move(done));
 }
 
 void Sessions::release(SessionId session, LeaseId lease) noexcept {
@@ -118,9 +181,19 @@ void Sessions::release(SessionId session, LeaseId lease) noexcept {
     held.mapped().topic->reap();
 }
 
+void Sessions::keep(SessionId session, const std::set<LeaseId>& leases) noexcept {
+    const auto owner = sessions_.find(session);
+    if (owner == sessions_.end()) return;
+    std::vector<LeaseId> gone;
+    for (const auto& [id, held] : owner->second.held)
+        if (!leases.contains(id)) gone.push_back(id);
+    for (const LeaseId id : gone) release(session, id);
+}
+
 bool Sessions::connection_closed(SessionId session) noexcept {
     const auto found = sessions_.find(session);
     if (found == sessions_.end()) return true;
+    found->second.connected = false;
     if (!found->second.held.empty()) return false; // it may still be writing
     sessions_.erase(found);
     on_gone_(session);

@@ -10,10 +10,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 
 namespace shmbus::registry {
 
 using SessionId = std::uint64_t;
+/// What a process that comes back shows, so that it gets its session again. Never 0.
+using Ticket = std::uint64_t;
 
 /// What ended with a session.
 struct Ended {
@@ -30,6 +33,15 @@ class Sessions {
 
     /// @throws Error(limit)
     SessionId open(const base::Peer& peer, const std::string& command);
+    [[nodiscard]] Ticket ticket_of(SessionId session) const { return sessions_.at(session).ticket; }
+    /// One that an earlier daemon had, and what it holds.
+    void adopt(const Holder& who, Ticket ticket);
+    void adopt(const std::shared_ptr<Topic>& topic, const Topic::Adopted& entry);
+    [[nodiscard]] std::optional<Holder> holder(SessionId session) const;
+    /// The name that the pidfd of its process is kept under. @pre it is there
+    [[nodiscard]] std::string kept_as(SessionId session) const;
+    /// The session of this ticket, if it is that very process's and has no connection.
+    [[nodiscard]] std::optional<SessionId> resume(const base::Peer& peer, Ticket ticket);
     [[nodiscard]] std::size_t count() const noexcept { return sessions_.size(); }
     [[nodiscard]] std::size_t count(uid_t uid) const noexcept;
 
@@ -55,8 +67,12 @@ class Sessions {
                                      const Wish& wish);
     /// Brings the cursor of a durable subscription to disk. @throws Error(busy), Error(bad_argument)
     void persist(SessionId session, LeaseId lease, store::CursorKeeper::Done done);
+    /// Of a subscriber. @throws Error(bad_argument)
+    [[nodiscard]] std::shared_ptr<Topic> topic_of(SessionId session, LeaseId lease);
     /// Frees the entry. A lease that is not (or no longer) the session's is ignored.
     void release(SessionId session, LeaseId lease) noexcept;
+    /// Frees all but these.
+    void keep(SessionId session, const std::set<LeaseId>& leases) noexcept;
 
     /// The connection is gone; whether the session is too.
     bool connection_closed(SessionId session) noexcept;
@@ -73,10 +89,13 @@ class Sessions {
     };
     struct Session {
         Holder who;
-        std::map<LeaseId, Held> held;
+        Ticket ticket;
+        bool connected = true;
+        std::map<LeaseId, Held> held = {};
     };
     static void abandon(const Held& held) noexcept;
     Session& get(SessionId session);
+    Held& get(SessionId session, LeaseId lease);
     template <class Grant, class Take>
     Grant lease(SessionId session, Held held, const char* role, Take take);
 

@@ -37,6 +37,28 @@ void Subscriptions::keep_in(std::shared_ptr<store::SubscriptionFiles> files,
     keeper_ = &keeper;
 }
 
+void Subscriptions::keep_pages(system::DescriptorStore& pages, const std::string& prefix) {
+    pages_ = &pages;
+    prefix_ = prefix;
+}
+
+std::string Subscriptions::kept_as(std::uint64_t hold) const {
+    return fmt::format("{}cursor{}", prefix_, hold);
+}
+
+void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint64_t hold,
+                          const base::Fd& page) {
+    if (base::sealed_size(page, "cursor page") != layout::cursor_page_bytes)
+        throw Error(Errc::damaged, "a cursor page of a wrong size");
+    auto& subscription = all_.contains(name) ? all_.at(name) : make(name, who.uid);
+    subscription.held = Held{
+        hold, who,
+        base::Mapping(base::writable_twin(page), base::Access::read_write,
+                      layout::cursor_page_bytes)};
+    last_hold_ = std::max(last_hold_, hold);
+    if (take(subscription)) store(name, subscription);
+}
+
 Subscriptions::Subscription& Subscriptions::get(const std::string& name) {
     const auto found = all_.find(name);
     if (found == all_.end())
@@ -89,6 +111,7 @@ Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& 
     page.cursor.store_relaxed(record.cursor);
     page.state.store_relaxed(
         static_cast<std::uint32_t>(record.paused ? HoldState::paused : HoldState::live));
+    if (pages_ != nullptr) pages_->keep(kept_as(last_hold_), fd);
     return {last_hold_, std::move(fd), record.begun ? std::optional(record.cursor) : std::nullopt};
 }
 
@@ -110,10 +133,15 @@ void Subscriptions::set_state(const Held& held, HoldState state) const noexcept 
     ring::ring_bells(view_);
 }
 
+void Subscriptions::forget_page(const Held& held) const {
+    if (pages_ != nullptr) pages_->forget(kept_as(held.hold));
+}
+
 void Subscriptions::end_hold(Subscription& subscription, const std::string& name, HoldState state) {
     if (!subscription.held) return;
     if (take(subscription)) store(name, subscription);
     set_state(*subscription.held, state);
+    forget_page(*subscription.held);
     subscription.held.reset();
 }
 
@@ -150,7 +178,10 @@ void Subscriptions::pause(const std::string& name, bool paused, Done done) {
 void Subscriptions::remove(const std::string& name, bool force, Done done) {
     auto& subscription = get(name);
     if (!force) refuse_while_held(subscription, name);
-    if (subscription.held) set_state(*subscription.held, HoldState::ended);
+    if (subscription.held) {
+        set_state(*subscription.held, HoldState::ended);
+        forget_page(*subscription.held);
+    }
     all_.erase(name);
     tell();
     if (keeper_ != nullptr)

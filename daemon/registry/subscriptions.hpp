@@ -8,6 +8,7 @@
 #include "base/mapping.hpp"
 #include "daemon/registry/holder.hpp"
 #include "daemon/store/cursor_keeper.hpp"
+#include "daemon/system/descriptor_store.hpp"
 #include "layout/cursor.hpp"
 #include "ring/view.hpp"
 
@@ -21,6 +22,10 @@ class Subscriptions {
     /// Loads what there is, and keeps it there from now on. @throws store::FileError
     void keep_in(std::shared_ptr<store::SubscriptionFiles> files, store::CursorKeeper& keeper,
                  const std::string& topic_name);
+    /// Pages go where the next daemon finds them: under this prefix and the number of the hold.
+    void keep_pages(system::DescriptorStore& pages, const std::string& prefix);
+    /// One that somebody held when an earlier daemon ended. @throws Error(damaged)
+    void adopt(const std::string& name, const Holder& who, std::uint64_t hold, const base::Fd& page);
     /// Their files are on their way out.
     void keep_nowhere() noexcept { keeper_ = nullptr; }
 
@@ -76,6 +81,8 @@ class Subscriptions {
     [[nodiscard]] Subscription& get(const std::string& name);
     Subscription& make(const std::string& name, std::uint32_t creator, Done done = {});
     static layout::CursorPage& page_of(const Held& held) noexcept;
+    void forget_page(const Held& held) const;
+    [[nodiscard]] std::string kept_as(std::uint64_t hold) const;
     bool take(Subscription& subscription) const noexcept;
     void end_hold(Subscription& subscription, const std::string& name, layout::HoldState state);
     void set_state(const Held& held, layout::HoldState state) const noexcept;
@@ -90,6 +97,8 @@ class Subscriptions {
     Acknowledged acknowledged_;
     std::shared_ptr<store::SubscriptionFiles> files_;
     store::CursorKeeper* keeper_ = nullptr;
+    system::DescriptorStore* pages_ = nullptr;
+    std::string prefix_;
 };
 
 } // namespace shmbus::registry

@@ -1,6 +1,5 @@
 #include "daemon/registry/topic.hpp"
 
-#include "base/memfd.hpp"
 #include "base/random.hpp"
 #include "daemon/registry/limits.hpp"
 #include "shmbus/error.hpp"
@@ -19,13 +18,6 @@ std::uint64_t random_token() {
     std::uint64_t token = 0;
     base::fill_random(std::as_writable_bytes(std::span(&token, 1)));
     return token & token_mask & ~(tokens_per_lease - 1);
-}
-
-Topic::Descriptors make_memory(const std::string& name, std::uint64_t size,
-                               std::uint64_t allocated) {
-    auto writable = base::make_memfd(name, size, allocated);
-    auto read_only = base::read_only_twin(writable);
-    return {std::move(writable), std::move(read_only)};
 }
 
 template <class Entries, class IsFree>
@@ -70,23 +62,51 @@ MemoryNeed Topic::need_of(const layout::RingParameters& parameters) noexcept {
     return {ring.slots_end + readers.total_bytes, ring.total_bytes + readers.total_bytes};
 }
 
-Topic::Topic(std::string name, const layout::Uuid& uuid, const TopicOptions& options,
-             Sequence first, uid_t creator)
-    : name_(std::move(name)), uuid_(uuid), options_(options),
-      parameters_(parameters_of(options, first)), creator_(creator),
-      publishers_(parameters_.max_publishers), readers_(parameters_.max_readers) {
-    const auto ring = layout::geometry_of(parameters_);
-    const auto readers = layout::readers_geometry_of(parameters_);
-    ring_fds_ = make_memory("shmbus-ring-" + name_, ring.total_bytes, ring.slots_end);
-    readers_fds_ = make_memory("shmbus-readers-" + name_, readers.total_bytes, readers.total_bytes);
-    const auto access = base::Access::read_write;
-    ring_mapping_ = base::Mapping(ring_fds_.writable, access, ring.total_bytes);
-    readers_mapping_ = base::Mapping(readers_fds_.writable, access, readers.total_bytes);
-    ring::format_ring(ring_mapping_.bytes(), parameters_, uuid_);
-    ring::format_readers(readers_mapping_.bytes(), parameters_, uuid_);
-    view_ = {ring::RingView(ring_mapping_.bytes(), parameters_),
-             ring::ReadersView(readers_mapping_.bytes(), parameters_)};
+Topic::Topic(const std::string& name, const store::TopicRecord& record, Sequence first)
+    : Topic(Books(name, record, first),
+            TopicMemory::make(name, record.uuid, parameters_of(record.options, first))) {}
+
+Topic::Topic(Books books, TopicMemory memory)
+    : name_(books.topic()), uuid_(books.record().uuid), options_(books.record().options),
+      parameters_(memory.parameters()), creator_(books.record().creator),
+      books_(std::move(books)), memory_(std::move(memory)), view_(memory_.view()),
+      publishers_(parameters_.max_publishers), readers_(parameters_.max_readers),
+      last_publisher_id_(books_.last_publisher()) {
     for (auto& reader : readers_) reader.last_token = random_token();
+}
+
+std::vector<Topic::Adopted> Topic::adopt_holders(const Whose& whose) {
+    using Role = Books::Role;
+    std::vector<Adopted> adopted;
+    // A ring that was closed when the last daemon ended in order is about to be opened again.
+    if (view_.ring.header().state.load_acquire() ==
+        static_cast<std::uint32_t>(layout::RingState::draining))
+        state_ = layout::RingState::draining;
+    // What was booked and is not so in the ring was given to nobody: the daemon died before.
+    for (std::uint32_t e = 0; e < publishers_.size(); ++e) {
+        const auto booked = books_.look(Role::publisher, e);
+        const bool leased =
+            booked && booked->mark == view_.ring.publisher(e).id.load_acquire();
+        if (leased) publishers_[e] = whose(*booked);
+        if (!publishers_[e]) {
+            abandoned_publishers_.set(e);
+            continue;
+        }
+        if (booked->exclusive) exclusive_id_ = static_cast<std::uint32_t>(booked->mark);
+        adopted.push_back({true, e, *booked});
+    }
+    for (std::uint32_t e = 0; e < readers_.size(); ++e) {
+        const auto booked = books_.look(Role::subscriber, e);
+        if (booked) readers_[e].holder = whose(*booked);
+        if (!readers_[e].holder) {
+            abandoned_readers_.set(e); // the spiller's too, which begins anew
+            continue;
+        }
+        readers_[e].last_token = booked->mark;
+        adopted.push_back({false, e, *booked});
+    }
+    reap();
+    return adopted;
 }
 
 void Topic::carry(spiller::OpenLog log) {
@@ -99,12 +119,19 @@ std::size_t Topic::leasable_readers() const noexcept {
     return readers_.size() - (options_.retention == Retention::disk ? 1 : 0);
 }
 
-std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder, bool exclusive) {
+std::optional<Topic::PublisherEntry>
+Topic::lease_publisher(const Holder& holder, std::uint64_t lease, bool exclusive) {
     const auto entry = first_free(publishers_, [](const auto& held) { return !held; });
     if (!entry || last_publisher_id_ == ~std::uint32_t{0}) return std::nullopt;
     publishers_[*entry] = holder;
     if (exclusive) exclusive_id_ = last_publisher_id_ + 1;
-    ring::lease_publisher(view_, *entry, ++last_publisher_id_, holder.pid);
+    books_.raise_last_publisher(++last_publisher_id_);
+    books_.book(Books::Role::publisher, *entry,
+                {.session = holder.session,
+                 .lease = lease,
+                 .mark = last_publisher_id_,
+                 .exclusive = exclusive});
+    ring::lease_publisher(view_, *entry, last_publisher_id_, holder.pid);
     return PublisherEntry{*entry, last_publisher_id_};
 }
 
@@ -122,22 +149,29 @@ ring::Reaped Topic::reap() noexcept {
     if (abandoned_publishers_.any()) {
         reaped = ring::reap_publishers(view_, abandoned_publishers_);
         for (std::uint32_t p = 0; p < publishers_.size(); ++p)
-            if (abandoned_publishers_[p]) publishers_[p].reset();
+            if (abandoned_publishers_[p]) {
+                books_.strike(Books::Role::publisher, p);
+                publishers_[p].reset();
+            }
         abandoned_publishers_.reset();
     }
     if (abandoned_readers_.any()) {
         ring::Entries dead;
         for (std::uint32_t r = 0; r < readers_.size(); ++r) {
             if (abandoned_readers_[r]) readers_[r].holder.reset();
-            dead[r] = !readers_[r].holder && r < leasable_readers();
+            // The spiller's own entry is not anybody's to leave behind while it reads.
+            dead[r] = !readers_[r].holder && (r < leasable_readers() || !disk_);
         }
         ring::reap_readers(view_, dead);
+        for (std::uint32_t r = 0; r < readers_.size(); ++r)
+            if (abandoned_readers_[r]) books_.strike(Books::Role::subscriber, r);
         abandoned_readers_.reset();
     }
     return reaped;
 }
 
-std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder) {
+std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder,
+                                                              std::uint64_t lease) {
     const auto entry = first_free(readers_, [](const auto& reader) { return !reader.holder; });
     if (!entry || *entry >= leasable_readers()) return std::nullopt;
     auto& reader = readers_[*entry];
@@ -145,8 +179,19 @@ std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& hold
     // 2^36 leases of one entry until a token comes again; never 0, which means none.
     reader.last_token = (reader.last_token + tokens_per_lease) & token_mask;
     if (reader.last_token == 0) reader.last_token = tokens_per_lease;
+    books_.book(Books::Role::subscriber, *entry,
+                {.session = holder.session, .lease = lease, .mark = reader.last_token});
     ring::lease_reader(view_, *entry, reader.last_token, holder.pid);
     return SubscriberEntry{*entry, reader.last_token};
+}
+
+void Topic::note_subscription(std::uint32_t entry, const std::string& name,
+                              std::uint64_t hold) noexcept {
+    auto booked = books_.look(Books::Role::subscriber, entry);
+    if (!booked) return;
+    booked->subscription = name;
+    booked->hold = hold;
+    books_.book(Books::Role::subscriber, entry, *booked);
 }
 
 std::vector<Holder> Topic::publishers() const {

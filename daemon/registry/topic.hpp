@@ -6,8 +6,9 @@
 #pragma once
 
 #include "base/fd.hpp"
-#include "base/mapping.hpp"
+#include "daemon/registry/books.hpp"
 #include "daemon/registry/holder.hpp"
+#include "daemon/registry/memory.hpp"
 #include "daemon/registry/subscriptions.hpp"
 #include "daemon/spiller/disk_topic.hpp"
 #include "ring/recovery.hpp"
@@ -29,10 +30,11 @@ struct MemoryNeed {
 
 class Topic {
   public:
-    /// @pre layout::problem_with(parameters_of(options, first)).empty()
+    /// A new one, without anybody. @pre layout::problem_with(parameters_of(options, first)).empty()
     /// @throws Error(limit), Error(system)
-    Topic(std::string name, const layout::Uuid& uuid, const TopicOptions& options, Sequence first,
-          uid_t creator);
+    Topic(const std::string& name, const store::TopicRecord& record, Sequence first);
+    /// One that an earlier daemon had. Nobody holds an entry of it before adopt_holders().
+    Topic(Books books, TopicMemory memory);
     [[nodiscard]] static layout::Uuid new_uuid();
 
     [[nodiscard]] static layout::RingParameters parameters_of(const TopicOptions& options,
@@ -53,23 +55,18 @@ class Topic {
     void carry(spiller::OpenLog log);
     /// The durable ones.
     [[nodiscard]] Subscriptions& subscriptions() noexcept { return subscriptions_; }
-    [[nodiscard]] MemoryNeed memory() const noexcept { return need_of(parameters_); }
+    [[nodiscard]] MemoryNeed need() const noexcept { return need_of(parameters_); }
 
-    /// A descriptor for publishers and one for subscribers; each only as writable as it must be.
-    struct Descriptors {
-        base::Fd writable;
-        base::Fd read_only;
-    };
-    [[nodiscard]] const Descriptors& ring_memory() const noexcept { return ring_fds_; }
-    [[nodiscard]] const Descriptors& readers_memory() const noexcept { return readers_fds_; }
+    [[nodiscard]] const TopicMemory& shared() const noexcept { return memory_; }
+    [[nodiscard]] const Books& books() const noexcept { return books_; }
 
     struct PublisherEntry {
         std::uint32_t entry;
         std::uint32_t id;
     };
     /// Nothing when all entries are taken.
-    [[nodiscard]] std::optional<PublisherEntry> lease_publisher(const Holder& holder,
-                                                                bool exclusive = false);
+    [[nodiscard]] std::optional<PublisherEntry>
+    lease_publisher(const Holder& holder, std::uint64_t lease = 0, bool exclusive = false);
     /// Whether its publisher is an exclusive one. Checked before a lease, by Sessions.
     [[nodiscard]] bool is_exclusive() const noexcept;
     /// The holder will not touch the ring through this entry again: it released it, or is dead.
@@ -80,10 +77,23 @@ class Topic {
         std::uint32_t entry;
         std::uint64_t token;
     };
-    [[nodiscard]] std::optional<SubscriberEntry> lease_subscriber(const Holder& holder);
+    [[nodiscard]] std::optional<SubscriberEntry> lease_subscriber(const Holder& holder,
+                                                                  std::uint64_t lease = 0);
+    /// It is the holder of a durable subscription, too.
+    void note_subscription(std::uint32_t entry, const std::string& name, std::uint64_t hold) noexcept;
     void abandon_subscriber(std::uint32_t entry) noexcept;
     /// Cleans up after all who abandoned an entry since the last time, together.
     ring::Reaped reap() noexcept;
+
+    /// What the books say of who holds what: `whose(booked)` is the holder, if there is still one. All
+    /// entries of others are reaped.
+    struct Adopted {
+        bool publishes;
+        std::uint32_t entry;
+        Booked booked;
+    };
+    using Whose = std::function<std::optional<Holder>(const Booked&)>;
+    [[nodiscard]] std::vector<Adopted> adopt_holders(const Whose& whose);
 
     [[nodiscard]] std::vector<Holder> publishers() const;
     [[nodiscard]] std::size_t publisher_count() const noexcept;
@@ -125,10 +135,8 @@ class Topic {
     layout::RingParameters parameters_;
     uid_t creator_;
     layout::RingState state_ = layout::RingState::open;
-    Descriptors ring_fds_;
-    Descriptors readers_fds_;
-    base::Mapping ring_mapping_;
-    base::Mapping readers_mapping_;
+    Books books_;
+    TopicMemory memory_;
     ring::Topic view_;
     std::vector<std::optional<Holder>> publishers_; // by entry
     std::vector<Reader> readers_;                   // by entry

@@ -43,10 +43,13 @@ OpenLog open_log(std::unique_ptr<store::Directory> directory, const layout::Uuid
                  const store::LogOptions& options) {
     OpenLog open{std::move(directory), nullptr, {}};
     open.log = std::make_unique<store::Log>(*open.directory, uuid, options);
+    return open;
+}
+
+void give_up_promises(OpenLog& open) {
     if (open.log->leased() >= open.log->next() &&
         open.log->append(open.log->leased(), GapReason::lost) != store::Outcome::done)
         throw Error(Errc::system, "opening a topic's log: " + open.log->trouble());
-    return open;
 }
 
 DiskTopic::DiskTopic(std::string topic_name, const ring::Topic& topic, std::uint32_t entry,

@@ -40,10 +40,13 @@ struct OpenLog {
     std::unique_ptr<store::Log> log;
     std::string path; // of the directory, where it is a real one
 };
-/// What was promised for and is not there is lost from now on, so that a ring can begin behind it: none of
-/// these sequences is ever used again. @throws store::FileError, Error as store::Log
+/// @throws store::FileError, Error as store::Log
 [[nodiscard]] OpenLog open_log(std::unique_ptr<store::Directory> directory,
                                const layout::Uuid& uuid, const store::LogOptions& options);
+
+/// There is no ring with what was promised for and is not there: that is lost from now on, so that a new
+/// ring can begin behind it. None of these sequences is ever used again. @throws Error
+void give_up_promises(OpenLog& open);
 
 class DiskTopic {
   public:

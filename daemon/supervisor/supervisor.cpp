@@ -19,9 +19,19 @@ struct Watched {
 } // namespace
 
 void Supervisor::watch(registry::SessionId session, base::Fd pidfd) {
+    descriptors_.keep(sessions_.kept_as(session), pidfd);
+    watch_on(session, std::move(pidfd));
+}
+
+void Supervisor::forget(registry::SessionId session) {
+    const auto gone = watched_.extract(session);
+    if (!gone.empty()) descriptors_.forget(gone.mapped().kept_as);
+}
+
+void Supervisor::watch_on(registry::SessionId session, base::Fd pidfd) {
     auto watched = kj::heap<Watched>(events_, std::move(pidfd));
     auto forgotten = kj::newPromiseAndFulfiller<void>();
-    watched_.emplace(session, kj::mv(forgotten.fulfiller));
+    watched_.emplace(session, Watch{sessions_.kept_as(session), kj::mv(forgotten.fulfiller)});
     // A fulfiller that is destroyed breaks its promise.
     auto until_forgotten = forgotten.promise.catch_([](kj::Exception&&) {});
     tasks_.add(watched->observer.whenBecomesReadable()

@@ -6,6 +6,7 @@
 
 #include "base/fd.hpp"
 #include "daemon/registry/sessions.hpp"
+#include "daemon/system/descriptor_store.hpp"
 #include "daemon/system/log.hpp"
 
 #include <kj/async-unix.h>
@@ -15,13 +16,16 @@ namespace shmbus::supervisor {
 
 class Supervisor final : private kj::TaskSet::ErrorHandler {
   public:
-    Supervisor(kj::UnixEventPort& events, registry::Sessions& sessions)
-        : events_(events), sessions_(sessions), tasks_(*this) {}
+    Supervisor(kj::UnixEventPort& events, registry::Sessions& sessions,
+               system::DescriptorStore& descriptors)
+        : events_(events), sessions_(sessions), descriptors_(descriptors), tasks_(*this) {}
 
-    /// Ends the session when the process behind `pidfd` is dead.
+    /// Ends the session when the process behind `pidfd` is dead; the next daemon will know of it, too.
     void watch(registry::SessionId session, base::Fd pidfd);
+    /// One that this daemon was left with.
+    void watch_on(registry::SessionId session, base::Fd pidfd);
     /// The session is gone for another reason.
-    void forget(registry::SessionId session) noexcept { watched_.erase(session); }
+    void forget(registry::SessionId session);
 
   private:
     void died(registry::SessionId session) noexcept;
@@ -29,8 +33,12 @@ class Supervisor final : private kj::TaskSet::ErrorHandler {
 
     kj::UnixEventPort& events_;
     registry::Sessions& sessions_;
-    /// Ends a watch when it is destroyed.
-    std::map<registry::SessionId, kj::Own<kj::PromiseFulfiller<void>>> watched_;
+    system::DescriptorStore& descriptors_;
+    struct Watch {
+        std::string kept_as;
+        kj::Own<kj::PromiseFulfiller<void>> end; // when it is destroyed
+    };
+    std::map<registry::SessionId, Watch> watched_;
     system::ThrottledLog log_;
     kj::TaskSet tasks_;
 };

@@ -57,6 +57,16 @@ void clear(const std::string& path) {
     if (::unlink(path.c_str()) != 0) base::throw_system("removing the stale socket " + path);
 }
 
+/// Whether the socket is the one that is to be found at the path, as far as can be told.
+bool is_bound_to(const base::Fd& socket, const std::string& path) {
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    struct stat status {};
+    return ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0 &&
+           address.sun_family == AF_UNIX && path == std::string(address.sun_path) &&
+           ::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 /// Binding makes the file with the mode that the umask leaves: a chmod afterwards would be late.
 void bind_with_mode(const base::Fd& socket, const std::string& path, mode_t mode) {
     const auto address = address_of(path);
@@ -100,15 +110,21 @@ PathLock::~PathLock() {
     ::unlink(file_.c_str());
 } // before the descriptor, and with it the lock, goes
 
-Listener::Listener(std::string path, mode_t mode) : path_(std::move(path)), lock_(path_) {
-    clear(path_);
-    socket_ = new_socket(SOCK_NONBLOCK);
-    bind_with_mode(socket_, path_, mode);
+Listener::Listener(std::string path, mode_t mode, base::Fd left)
+    : path_(std::move(path)), lock_(path_), socket_(std::move(left)) {
+    if (!socket_ || !is_bound_to(socket_, path_)) bind(mode);
     struct stat status {};
     if (::lstat(path_.c_str(), &status) != 0) base::throw_system("looking at " + path_);
     device_ = status.st_dev;
     inode_ = status.st_ino;
     if (::listen(socket_.get(), SOMAXCONN) != 0) base::throw_system("listening at " + path_);
+}
+
+void Listener::bind(mode_t mode) {
+    socket_ = {}; // whoever listens there is not this process any more
+    clear(path_);
+    socket_ = new_socket(SOCK_NONBLOCK);
+    bind_with_mode(socket_, path_, mode);
 }
 
 Listener::~Listener() {

@@ -29,9 +29,10 @@ class PathLock {
 
 class Listener {
   public:
-    /// Binds and listens; the file gets exactly `mode`, whatever the umask is.
+    /// Binds and listens; the file gets exactly `mode`, whatever the umask is. Unless the daemon before was
+    /// killed and left its socket, which is listened at already: then who connected meanwhile is served.
     /// @throws Error: busy when somebody else listens there, bad_argument, permission, system
-    Listener(std::string path, mode_t mode);
+    Listener(std::string path, mode_t mode, base::Fd left = {});
     /// Removes the socket file if it is still the one made here.
     ~Listener();
     Listener(const Listener&) = delete;
@@ -41,6 +42,7 @@ class Listener {
 
   private:
     std::string path_;
+    void bind(mode_t mode);
     PathLock lock_;
     base::Fd socket_;
     dev_t device_ = 0;

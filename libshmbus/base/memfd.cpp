@@ -9,8 +9,17 @@
 namespace shmbus::base {
 
 namespace {
+
 constexpr int required_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+Fd open_again(const Fd& memfd, int access) {
+    const std::string path = "/proc/self/fd/" + std::to_string(memfd.get());
+    Fd twin(::open(path.c_str(), access | O_CLOEXEC));
+    if (!twin) throw_system("opening " + path + " again");
+    return twin;
 }
+
+} // namespace
 
 Fd make_memfd(const std::string& name, std::uint64_t size, std::uint64_t allocated) {
     Fd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -25,12 +34,8 @@ Fd make_memfd(const std::string& name, std::uint64_t size, std::uint64_t allocat
     return fd;
 }
 
-Fd read_only_twin(const Fd& memfd) {
-    const std::string path = "/proc/self/fd/" + std::to_string(memfd.get());
-    Fd twin(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!twin) throw_system("open " + path + " read-only");
-    return twin;
-}
+Fd read_only_twin(const Fd& memfd) { return open_again(memfd, O_RDONLY); }
+Fd writable_twin(const Fd& memfd) { return open_again(memfd, O_RDWR); }
 
 std::uint64_t sealed_size(const Fd& memfd, const std::string& what) {
     const int seals = ::fcntl(memfd.get(), F_GET_SEALS);

@@ -20,6 +20,8 @@ namespace shmbus::base {
 
 /// Another descriptor of the same memory, opened read-only. @throws Error(limit), Error(system)
 [[nodiscard]] Fd read_only_twin(const Fd& memfd);
+/// Another one, opened for both, whatever this one may do: for the memory's owner.
+[[nodiscard]] Fd writable_twin(const Fd& memfd);
 
 /// The size of a descriptor somebody handed over, if it is a memfd sealed as make_memfd() does.
 /// @throws Error(damaged) otherwise; `what` names it in the message

@@ -2,7 +2,10 @@
 
 #include "base/system_error.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <fstream>
 #include <poll.h>
 #include <string>
 #include <sys/socket.h>
@@ -37,6 +40,13 @@ Fd pidfd_of_peer(const Fd& socket, pid_t pid) {
     // peer's if the peer is still there now.
     Fd by_number = open_pidfd(pid);
     return by_number && !hung_up(socket) ? std::move(by_number) : Fd();
+}
+
+pid_t pid_of(const Fd& pidfd) {
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(pidfd.get()));
+    for (std::string line; std::getline(info, line);)
+        if (line.starts_with("Pid:")) return std::max(0, std::atoi(line.c_str() + 4));
+    return 0;
 }
 
 } // namespace shmbus::base

@@ -17,4 +17,7 @@ namespace shmbus::base {
 /// gone. @throws Error(limit), Error(system)
 [[nodiscard]] Fd pidfd_of_peer(const Fd& socket, pid_t pid);
 
+/// Whose it is, as seen from here; 0 when that process has ended.
+[[nodiscard]] pid_t pid_of(const Fd& pidfd);
+
 } // namespace shmbus::base

@@ -101,9 +101,8 @@ void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Troub
 
 kj::Promise<void> Caller::finish(Link& link, const std::shared_ptr<Opening>& opening,
                                  protocol::TopicAccess::Reader access,
-                                 kj::Maybe<protocol::Memory::Client> cursor, LeaseClient client,
+                                 kj::Maybe<protocol::Memory::Client> cursor,
                                  kj::Function<void()> read) {
-    auto kept = std::make_shared<LeaseClient>(kj::mv(client));
     auto ring = access.getRing();
     auto readers = access.getReaders();
     auto page = kj::heap(kj::mv(cursor)); // a descriptor is its capability's: kept until it is kept
@@ -123,14 +122,13 @@ kj::Promise<void> Caller::finish(Link& link, const std::shared_ptr<Opening>& ope
             KJ_IF_MAYBE (there, page) return there->getFd();
             return kj::Maybe<int>(nullptr);
         })
-        .then(opening->trouble.noting([opening, kept, &link](const kj::Maybe<int>& fd) {
+        .then(opening->trouble.noting([opening](const kj::Maybe<int>& fd) {
             if (opening->lease.acknowledged || fd != nullptr) opening->lease.cursor_page = keep(fd);
             if (opening->abandoned) throw Error(Errc::timed_out, "given up");
-            opening->number = link.keep(kj::mv(*kept));
         }))
         .attach(kj::mv(page))
-        .catch_([kept, &link](kj::Exception&& e) {
-            link.in_background(control::release(*kept).attach(kj::defer([kept] {})));
+        .catch_([opening, &link](kj::Exception&& e) {
+            link.in_background(link.release(opening->number));
             kj::throwFatalException(kj::mv(e));
         });
 }
@@ -153,47 +151,34 @@ std::optional<SegmentFile> Caller::open_segment(std::uint64_t lease, std::uint64
                 [&](const kj::Maybe<int>& received) { opened->file = keep(received); }))
             .attach(kj::mv(file));
     };
-    run(doing, limit, trouble, [&](const protocol::Session::Client&) -> kj::Promise<void> {
-        auto* const subscriber = link_->subscriber(lease);
-        if (subscriber == nullptr) {
-            trouble.note(
-                Error(Errc::disconnected, "the daemon that opened the subscription is gone"));
-            return kj::READY_NOW;
-        }
-        auto request = subscriber->openSegmentRequest();
+    auto ask = [&](protocol::Session::Client session) -> kj::Promise<void> {
+        auto request = session.openSegmentRequest();
+        request.setLease(link_->lease(lease));
         request.setFrom(from);
         request.setByTime(by_time);
         return request.send().then(trouble.noting(kj::mv(take)));
-    });
+    };
+    run(doing, limit, trouble, trouble.noting(kj::mv(ask)));
     return opened;
 }
 
 void Caller::persist(std::uint64_t lease, std::chrono::nanoseconds limit) {
-    Trouble trouble;
-    run("bringing a cursor to disk", limit, trouble,
-        [&](const protocol::Session::Client&) -> kj::Promise<void> {
-            auto* const subscriber = link_->subscriber(lease);
-            if (subscriber == nullptr) {
-                trouble.note(
-                    Error(Errc::disconnected, "the daemon that opened the subscription is gone"));
-                return kj::READY_NOW;
-            }
-            return subscriber->persistRequest().send().then(trouble.noting([&](auto&& answer) {
-                if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
-            }));
-        });
+    call(
+        "bringing a cursor to disk", limit,
+        [&](protocol::Session::Client& session) {
+            auto request = session.persistRequest();
+            request.setLease(link_->lease(lease));
+            return request.send();
+        },
+        [](auto&) {});
 }
 
 void Caller::release(std::uint64_t lease) noexcept {
     if (!thread_.is_mine()) return;
     try {
         thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
-            auto taken = link_->take(lease);
-            if (!taken) return kj::READY_NOW;
-            auto client = kj::heap(kj::mv(*taken));
-            auto done = control::release(*client);
-            return done.exclusiveJoin(link_->timer().afterDelay(to_kj(timeout)))
-                .attach(kj::mv(client))
+            return link_->release(lease)
+                .exclusiveJoin(link_->timer().afterDelay(to_kj(timeout)))
                 .catch_([](kj::Exception&&) {}); // when this process dies the entry is free anyway
         });
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): best effort, as above

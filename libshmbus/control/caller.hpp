@@ -52,7 +52,7 @@ class Caller : public std::enable_shared_from_this<Caller> {
     /// Reads the rest of an answer and keeps the lease, or gives it back.
     static kj::Promise<void> finish(Link& link, const std::shared_ptr<Opening>& opening,
                                     protocol::TopicAccess::Reader access,
-                                    kj::Maybe<protocol::Memory::Client> cursor, LeaseClient client,
+                                    kj::Maybe<protocol::Memory::Client> cursor,
                                     kj::Function<void()> read);
     void release(std::uint64_t lease) noexcept;
     std::optional<SegmentFile> open_segment(std::uint64_t lease, std::uint64_t from, bool by_time,
@@ -79,14 +79,14 @@ template <class Read> void believe(const std::string& doing, Read read) {
 template <class Send, class Read>
 void Caller::call(const std::string& doing, std::chrono::nanoseconds limit, Send send, Read read) {
     Trouble trouble;
-    run(doing, limit, trouble, [&](protocol::Session::Client session) {
+    run(doing, limit, trouble, trouble.noting([&](protocol::Session::Client session) {
         return send(session).then(trouble.noting([&](auto&& answer) {
             believe(doing, [&] {
                 if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
                 read(answer);
             });
         }));
-    });
+    }));
 }
 
 template <class Send, class Read>
@@ -99,7 +99,8 @@ Lease Caller::open(const std::string& doing, Send send, Read read) {
             kj::Maybe<protocol::Memory::Client> cursor;
             if constexpr (requires { answer.hasCursor(); })
                 if (answer.hasCursor()) cursor = answer.getCursor();
-            return finish(*link, opening, access, kj::mv(cursor), answer.getLease(), [&] {
+            opening->number = link->keep(answer.getLease());
+            return finish(*link, opening, access, kj::mv(cursor), [&] {
                 believe(doing, [&] {
                     read(answer, opening->lease);
                     read_access(access, opening->lease);

@@ -13,6 +13,12 @@ namespace shmbus::control {
 
 namespace {
 
+/// Between attempts to get back to a daemon that went away.
+constexpr auto shortest_pause = 10 * kj::MILLISECONDS;
+constexpr auto longest_pause = 200 * kj::MILLISECONDS;
+/// A daemon that hangs up at once may have been killed that moment: so long the next one is looked for.
+constexpr auto takeover = 1 * kj::SECONDS;
+
 capnp::ReaderOptions reader_options() {
     capnp::ReaderOptions options;
     // What the daemon sends is at most half of it; the rest is for looking at things twice.
@@ -48,23 +54,14 @@ bool try_connect(const base::Fd& fd, const std::string& path) {
 
 } // namespace
 
-kj::Promise<void> release(LeaseClient& lease) {
-    return std::visit([](auto& client) { return client.releaseRequest().send().ignoreResult(); },
-                      lease);
-}
-
-Connection::Connection(kj::Own<kj::AsyncCapabilityStream> stream, const std::string& socket)
+Connection::Connection(kj::Own<kj::AsyncCapabilityStream> stream, kj::Function<void()> broke)
     : stream_(kj::mv(stream)),
       network_(*stream_, max_fds_per_message, capnp::rpc::twoparty::Side::CLIENT, reader_options()),
       rpc_(capnp::makeRpcClient(network_)),
-      watch_(network_.onDisconnect()
-                 .then([this, &socket] {
+      broke_(kj::mv(broke)), watch_(network_.onDisconnect()
+                 .then([this] {
                      broken_ = true;
-                     if (session)
-                         base::log(LogLevel::warning,
-                                   "the daemon at " + socket +
-                                       " went away; what is mapped goes on, and the next request "
-                                       "connects again");
+                     if (session) broke_();
                  })
                  .eagerlyEvaluate(nullptr)) {}
 
@@ -76,7 +73,8 @@ protocol::Bus::Client Connection::bus() {
 }
 
 Link::Link(kj::AsyncIoContext& io, std::string socket, kj::Duration timeout)
-    : io_(io), socket_(std::move(socket)), timeout_(timeout), background_(*this) {}
+    : io_(io), socket_(std::move(socket)), timeout_(timeout), background_(*this),
+      pause_(shortest_pause) {}
 
 kj::Promise<std::exception_ptr> Link::ready() {
     if (!attempting_ && connection_ && connection_->session && !connection_->broken())
@@ -95,8 +93,7 @@ kj::Promise<std::exception_ptr> Link::attempt() {
         trouble_.note(
             Error(Errc::timed_out, "the daemon at " + socket_ + " did not answer; is it stopped?"));
     });
-    return kj::evalNow(trouble_.noting([this] { return connect(new_socket()); }))
-        .then([this] { return say_hello(); })
+    return greet(timer().now() + takeover)
         .exclusiveJoin(kj::mv(late))
         .catch_([this](kj::Exception&& e) {
             if (trouble_.what()) return;
@@ -114,6 +111,17 @@ kj::Promise<std::exception_ptr> Link::attempt() {
         });
 }
 
+kj::Promise<void> Link::greet(kj::TimePoint try_until) {
+    return kj::evalNow(trouble_.noting([this] { return connect(new_socket()); }))
+        .then([this] { return say_hello(); })
+        .catch_([this, try_until](kj::Exception&& e) -> kj::Promise<void> {
+            const bool hung_up = e.getType() == kj::Exception::Type::DISCONNECTED;
+            if (trouble_.what() || !hung_up || timer().now() >= try_until)
+                kj::throwFatalException(kj::mv(e));
+            return timer().afterDelay(shortest_pause).then([=, this] { return greet(try_until); });
+        });
+}
+
 kj::Promise<void> Link::connect(base::Fd socket) {
     if (!try_connect(socket, socket_)) {
         // A Unix socket does not say when the queue has room again.
@@ -126,7 +134,7 @@ kj::Promise<void> Link::connect(base::Fd socket) {
         socket.release(), kj::LowLevelAsyncIoProvider::TAKE_OWNERSHIP |
                               kj::LowLevelAsyncIoProvider::ALREADY_CLOEXEC |
                               kj::LowLevelAsyncIoProvider::ALREADY_NONBLOCK);
-    connection_ = kj::heap<Connection>(kj::mv(stream), socket_);
+    connection_ = kj::heap<Connection>(kj::mv(stream), [this] { broke(); });
     return kj::READY_NOW;
 }
 
@@ -135,36 +143,66 @@ kj::Promise<void> Link::say_hello() {
     request.setProtocolMajor(protocol::PROTOCOL_MAJOR);
     request.setProtocolMinor(protocol::PROTOCOL_MINOR);
     request.setClient("libshmbus " SHMBUS_VERSION);
-    return request.send().then(
-        trouble_.noting([this](capnp::Response<protocol::Bus::HelloResults>&& answer) {
+    request.setTicket(ticket_);
+    return request.send().then(trouble_.noting(
+        [this](capnp::Response<protocol::Bus::HelloResults>&& answer) -> kj::Promise<void> {
             if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
             connection_->session = answer.getSession();
+            ticket_ = answer.getTicket();
             base::log(LogLevel::info, "connected to the daemon at " + socket_ + ", " +
                                           to_string(answer.getServer()).substr(0, 64));
+            if (answer.getResumed()) return resume();
+            leases_.clear(); // that daemon knows nothing of them
+            return kj::READY_NOW;
         }));
+}
+
+/// Both sides agree on what is held before anything else is asked for.
+kj::Promise<void> Link::resume() {
+    auto request = session().keepRequest();
+    auto list = request.initLeases(static_cast<unsigned>(leases_.size()));
+    unsigned i = 0;
+    for (const auto& [number, lease] : leases_) list.set(i++, lease);
+    return request.send().ignoreResult();
+}
+
+/// What is held is claimed again as soon as there is a daemon.
+void Link::broke() {
+    base::log(LogLevel::warning,
+              "the daemon at " + socket_ + " went away; what is mapped goes on, and it is tried again");
+    if (!leases_.empty() || releasing_ != 0) reconnecting_ = reconnect().eagerlyEvaluate(nullptr);
+}
+
+kj::Promise<void> Link::reconnect() {
+    return timer().afterDelay(pause_).then([this] { return ready(); }).then(
+        [this](const std::exception_ptr& failed) -> kj::Promise<void> {
+            pause_ = failed ? std::min(2 * pause_, longest_pause) : shortest_pause;
+            return failed ? reconnect() : kj::Promise<void>(kj::READY_NOW);
+        });
 }
 
 protocol::Session::Client Link::session() { return connection_->session.value(); }
 
-std::uint64_t Link::keep(LeaseClient lease) {
-    ++last_lease_;
-    if (connection_) // else it broke just now, and the lease went with it
-        connection_->leases.emplace(last_lease_, kj::mv(lease));
-    return last_lease_;
+std::uint64_t Link::keep(std::uint64_t lease) {
+    leases_.emplace(++last_number_, lease);
+    return last_number_;
 }
 
-std::optional<LeaseClient> Link::take(std::uint64_t lease) {
-    if (!connection_ || connection_->broken()) return std::nullopt;
-    auto found = connection_->leases.extract(lease);
-    if (found.empty()) return std::nullopt; // it came from an earlier connection
-    return kj::mv(found.mapped());
+std::uint64_t Link::lease(std::uint64_t number) const {
+    const auto found = leases_.find(number);
+    if (found == leases_.end())
+        throw Error(Errc::disconnected, "the daemon that opened the subscription is gone");
+    return found->second;
 }
 
-protocol::SubscriberLease::Client* Link::subscriber(std::uint64_t lease) {
-    if (!connection_ || connection_->broken()) return nullptr;
-    const auto found = connection_->leases.find(lease);
-    if (found == connection_->leases.end()) return nullptr;
-    return std::get_if<protocol::SubscriberLease::Client>(&found->second);
+kj::Promise<void> Link::release(std::uint64_t number) {
+    const auto lease = leases_.extract(number);
+    if (lease.empty() || !connection_ || !connection_->session || connection_->broken())
+        return kj::READY_NOW;
+    auto request = session().releaseRequest();
+    request.setLease(lease.mapped());
+    ++releasing_;
+    return request.send().ignoreResult().attach(kj::defer([this] { --releasing_; }));
 }
 
 Error to_error(const kj::Exception& e, const std::string& socket, const std::string& doing) {

@@ -12,7 +12,6 @@
 #include <kj/async-io.h>
 #include <map>
 #include <optional>
-#include <variant>
 
 namespace shmbus::control {
 
@@ -38,32 +37,28 @@ class Trouble {
     std::exception_ptr what_;
 };
 
-using LeaseClient =
-    std::variant<protocol::PublisherLease::Client, protocol::SubscriberLease::Client>;
-
-/// Tells the daemon that a lease is over; done when it has answered.
-[[nodiscard]] kj::Promise<void> release(LeaseClient& lease);
-
 /// A connected socket and what speaks on it.
 class Connection {
   public:
-    /// Logs when the daemon at `socket` hangs up after hello.
-    Connection(kj::Own<kj::AsyncCapabilityStream> stream, const std::string& socket);
+    /// Calls `broke` when the daemon hangs up after hello.
+    Connection(kj::Own<kj::AsyncCapabilityStream> stream, kj::Function<void()> broke);
     [[nodiscard]] protocol::Bus::Client bus();
     /// Whether the other side hung up, or what it sent made no sense.
     [[nodiscard]] bool broken() const noexcept { return broken_; }
 
     std::optional<protocol::Session::Client> session; // after hello
-    std::map<std::uint64_t, LeaseClient> leases;      // not yet released
 
   private:
     kj::Own<kj::AsyncCapabilityStream> stream_;
     capnp::TwoPartyVatNetwork network_;
     capnp::RpcSystem<capnp::rpc::twoparty::VatId> rpc_;
     bool broken_ = false;
+    kj::Function<void()> broke_;
     kj::Promise<void> watch_;
 };
 
+/// The connection at hand; when it breaks while there are leases, the next one. The daemon knows the
+/// session again by its ticket, so what a lease names goes on unless that daemon's books are lost.
 class Link final : private kj::TaskSet::ErrorHandler {
   public:
     Link(kj::AsyncIoContext& io, std::string socket, kj::Duration timeout);
@@ -73,11 +68,13 @@ class Link final : private kj::TaskSet::ErrorHandler {
     /// @pre ready() has just said that there is one
     [[nodiscard]] protocol::Session::Client session();
 
-    /// Remembers a lease until it is taken, or the connection that it came from is gone.
-    std::uint64_t keep(LeaseClient lease);
-    [[nodiscard]] std::optional<LeaseClient> take(std::uint64_t lease);
-    /// A subscriber's; nullptr when the connection that it came from is gone.
-    [[nodiscard]] protocol::SubscriberLease::Client* subscriber(std::uint64_t lease);
+    /// A lease that the daemon gave is ours until it is released, whatever becomes of the connection.
+    /// @returns its number here: one that another daemon gives may have the same there
+    std::uint64_t keep(std::uint64_t lease);
+    /// Its number there. @throws Error(disconnected) when the daemon at hand does not know it
+    [[nodiscard]] std::uint64_t lease(std::uint64_t number) const;
+    /// Tells the daemon, now or when it is there again, that a lease is over.
+    [[nodiscard]] kj::Promise<void> release(std::uint64_t number);
 
     /// Goes on although nobody waits for it any more, nor cares what becomes of it.
     void in_background(kj::Promise<void> work) { background_.add(kj::mv(work)); }
@@ -86,8 +83,12 @@ class Link final : private kj::TaskSet::ErrorHandler {
 
   private:
     [[nodiscard]] kj::Promise<std::exception_ptr> attempt();
+    [[nodiscard]] kj::Promise<void> greet(kj::TimePoint try_until);
     [[nodiscard]] kj::Promise<void> connect(base::Fd socket);
     [[nodiscard]] kj::Promise<void> say_hello();
+    [[nodiscard]] kj::Promise<void> resume();
+    void broke();
+    [[nodiscard]] kj::Promise<void> reconnect();
     void taskFailed(kj::Exception&&) override {} // the late answer of a connection that broke
 
     kj::AsyncIoContext& io_;
@@ -97,8 +98,13 @@ class Link final : private kj::TaskSet::ErrorHandler {
     Trouble trouble_; // of the attempt under way
     bool attempting_ = false;
     kj::ForkedPromise<std::exception_ptr> attempt_ = nullptr;
-    std::uint64_t last_lease_ = 0;
+    std::uint64_t ticket_ = 0; // of the session
+    std::uint64_t last_number_ = 0;
+    std::map<std::uint64_t, std::uint64_t> leases_; // by their numbers here
     kj::TaskSet background_;
+    unsigned releasing_ = 0; // told to the daemon, and not yet answered
+    kj::Duration pause_;     // before the next attempt
+    kj::Promise<void> reconnecting_ = nullptr;
 };
 
 /// What a kj exception while `doing` something means to a user of the daemon at `socket`.

@@ -35,16 +35,19 @@ struct Refusal {
 
 interface Bus {
   # What a fresh connection sees.
-  hello @0 (protocolMajor :UInt16, protocolMinor :UInt16, client :Text)
-      -> (session :Session, server :Text, refusal :Refusal);
+  hello @0 (protocolMajor :UInt16, protocolMinor :UInt16, client :Text, ticket :UInt64)
+      -> (session :Session, server :Text, ticket :UInt64, resumed :Bool, refusal :Refusal);
   # `client` and `server` are versions for logs. At most one session a connection: a second hello
-  # is refused with `busy`.
+  # is refused with `busy`. A client that comes back sends the ticket that it was given: if its session
+  # is still there (`resumed`), with what it holds, it goes on; else it has a new one, with a new ticket.
 }
 
 interface Session {
   # One client process. It ends when the process has died (pidfd) and not before, unless everything
   # it held was released: a connection that breaks while the process lives leaves its publishers'
   # and subscribers' entries in place, since it may still be writing to the memory they name.
+  #
+  # What it holds are leases: numbers, which mean something in this session alone.
 
   createTopic @0 (name :Text, options :TopicOptions, ifMissing :Bool)
       -> (created :Bool, refusal :Refusal);
@@ -68,13 +71,13 @@ interface Session {
   # wants to wait longer asks again). undo opens the topic again, at once.
 
   openPublisher @5 (topic :Text, exclusive :Bool)
-      -> (lease :PublisherLease, access :TopicAccess, entry :UInt32, publisher :UInt32,
+      -> (lease :UInt64, access :TopicAccess, entry :UInt32, publisher :UInt32,
           refusal :Refusal);
   # An entry in the publisher table, `entry` its index, `publisher` its id, until release or death.
   # An exclusive one is the topic's only one: with others, or beside it, `busy`, naming the holders.
 
   openSubscriber @6 (topic :Text, name :Text, steal :Bool)
-      -> (lease :SubscriberLease, access :TopicAccess, entry :UInt32, token :UInt64,
+      -> (lease :UInt64, access :TopicAccess, entry :UInt32, token :UInt64,
           cursor :Memory, acknowledged :UInt64, begun :Bool, refusal :Refusal);
   # An entry in the readers object and an attach token that was never used for it before. The
   # subscriber itself chooses where it starts, by the join protocol in shared memory.
@@ -98,6 +101,22 @@ interface Session {
 
   removeSubscription @11 (topic :Text, name :Text, force :Bool) -> (refusal :Refusal);
   # While somebody holds it: `busy`; forced, that ends. Who: as seekSubscription.
+
+  release @12 (lease :UInt64) -> ();
+  # The client promises that it will not touch the memory through this entry again.
+
+  keep @13 (leases :List(UInt64)) -> ();
+  # All that a client that resumed its session still holds: what is missing here is released. It may have
+  # let go of something that the daemon did not hear of, and not have heard of what it was given.
+
+  openSegment @14 (lease :UInt64, from :UInt64, byTime :Bool) -> (segment :Segment, refusal :Refusal);
+  # For a subscriber of a topic on disk a file of it, for reading: the one with sequence `from`, or the
+  # oldest one if that is gone, which then begins behind it. By time: the one in which the first event of
+  # time `from` (ns since 1970) or later is to be looked for. Null: nothing at or behind `from` is in a
+  # file yet.
+
+  persist @15 (lease :UInt64) -> (refusal :Refusal);
+  # What the holder of a durable subscription has noted in its page is on disk when this is answered.
 }
 
 struct TopicAccess {
@@ -111,24 +130,6 @@ struct TopicAccess {
 
 interface Memory {
   # Stands for a descriptor (Capability::Client::getFd). It has no methods.
-}
-
-interface PublisherLease {
-  # Dropping the capability is not a release: entry and chunks stay until the process is dead.
-  release @0 () -> ();
-  # The client promises that it will not touch the ring through this entry again.
-}
-
-interface SubscriberLease {
-  release @0 () -> ();   # as above
-
-  openSegment @1 (from :UInt64, byTime :Bool) -> (segment :Segment, refusal :Refusal);
-  # A file of a topic on disk, for reading: the one with sequence `from`, or the oldest one if that is
-  # gone, which then begins behind it. By time: the one in which the first event of time `from` (ns since
-  # 1970) or later is to be looked for. Null: nothing at or behind `from` is in a file yet.
-
-  persist @2 () -> (refusal :Refusal);
-  # What the holder of a durable subscription has noted in its page is on disk when this is answered.
 }
 
 struct SubscriptionInfo {

@@ -2,8 +2,8 @@
 //
 // Cap'n Proto's RPC belongs to one thread with an event loop, so the session owns one (named
 // "shmbus", all signals blocked); calls from other threads are handed to it and wait. When the
-// connection breaks, the next request makes a new one; leases of the old one stay valid as memory
-// and are known to the old daemon only.
+// connection breaks, it makes a new one, at once if there are leases; these stay valid as memory all the
+// while.
 #pragma once
 
 #include "base/fd.hpp"

@@ -132,6 +132,12 @@ void set_state(const Topic& topic, layout::RingState state) noexcept {
     ring_bells(topic);
 }
 
+void end_ring(layout::RingHeader& header) noexcept {
+    header.state.exchange_seq_cst(static_cast<std::uint32_t>(layout::RingState::removed));
+    header.wake.fetch_add_seq_cst(1);
+    base::futex_wake_all(header.wake); // publishers look up by themselves
+}
+
 void set_stored(const Topic& topic, layout::Sequence written, layout::Sequence durable) noexcept {
     auto& header = topic.ring.header();
     // Sequentially consistent: before the look at `armed`. Pairs with Gate::stored, and with the look

@@ -46,6 +46,9 @@ void lease_reader(const Topic& topic, std::uint32_t reader, std::uint64_t token,
 /// Sets the ring's state and wakes everybody who sleeps on it.
 void set_state(const Topic& topic, layout::RingState state) noexcept;
 
+/// The same for a ring that nobody will look after any more, where there is no more of it at hand.
+void end_ring(layout::RingHeader& header) noexcept;
+
 /// A topic on disk: everything up to these sequences is in a file, and on disk. Wakes publishers that
 /// wait for room, or for their event to be durable.
 void set_stored(const Topic& topic, layout::Sequence written, layout::Sequence durable) noexcept;

@@ -46,18 +46,6 @@ class FakeMemory final : public protocol::Memory::Server {
     kj::Maybe<int> fd_;
 };
 
-template <class Interface> class FakeLease final : public Interface::Server {
-  public:
-    explicit FakeLease(Tally& releases) : releases_(releases) {}
-    kj::Promise<void> release(typename Interface::Server::ReleaseContext) override {
-        releases_.add();
-        return kj::READY_NOW;
-    }
-
-  private:
-    Tally& releases_;
-};
-
 class FakeSession final : public protocol::Session::Server {
   public:
     FakeSession(Fault fault, Tally& releases) : fault_(fault), releases_(releases) {}
@@ -65,14 +53,18 @@ class FakeSession final : public protocol::Session::Server {
     kj::Promise<void> openPublisher(OpenPublisherContext context) override {
         auto results = context.getResults();
         results.setPublisher(fault_ == Fault::zero_id ? 0 : 1);
-        results.setLease(kj::heap<FakeLease<protocol::PublisherLease>>(releases_));
+        results.setLease(1);
         return fill(results);
     }
     kj::Promise<void> openSubscriber(OpenSubscriberContext context) override {
         auto results = context.getResults();
         results.setToken(fault_ == Fault::zero_id ? 0 : 1);
-        results.setLease(kj::heap<FakeLease<protocol::SubscriberLease>>(releases_));
+        results.setLease(1);
         return fill(results);
+    }
+    kj::Promise<void> release(ReleaseContext) override {
+        releases_.add();
+        return kj::READY_NOW;
     }
     kj::Promise<void> listTopics(ListTopicsContext context) override {
         auto results = context.getResults();

@@ -26,6 +26,7 @@ using testing::HasSubstr;
 
 constexpr std::uint16_t describe_method = 2;
 constexpr std::uint16_t open_subscriber_method = 6;
+constexpr std::uint16_t release_method = 12;
 constexpr std::uint32_t open_question = 1'000'000;
 
 int waiting_bytes(int fd) {
@@ -65,11 +66,11 @@ void release_lease(RawClient& client) {
     auto call = message.initRoot<capnp::rpc::Message>().initCall();
     call.setQuestionId(open_question + 1);
     auto target = call.initTarget().initPromisedAnswer();
-    target.setQuestionId(open_question);
+    target.setQuestionId(1);
     target.initTransform(1)[0].setGetPointerField(0);
-    call.setInterfaceId(capnp::typeId<protocol::SubscriberLease>());
-    call.setMethodId(0);
-    call.initParams();
+    call.setInterfaceId(capnp::typeId<protocol::Session>());
+    call.setMethodId(release_method); // its first lease, and the daemon's
+    call.initParams().getContent().initAs<protocol::Session::ReleaseParams>().setLease(1);
     client.send(message);
     client.send(RawClient::finish_of(open_question + 1));
 }

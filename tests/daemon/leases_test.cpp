@@ -97,13 +97,16 @@ TEST_F(LeasesTest, OfTheLivingStayWithoutAConnection) {
     ASSERT_EQ(client.ask("hang-up"), "ok");
     daemon.process().wait_for_log("hung up; what it holds stays until it is dead");
     EXPECT_EQ(held(), 1U);
-    // Its next request connects again; what it held before is not the new session's to release.
-    EXPECT_EQ(client.ask("release 0"), "ok");
+    // It comes back by itself, and has its session again.
+    const auto pid = std::to_string(client.pid());
+    daemon.process().wait_for_log("(pid " + pid + ", user ");
     EXPECT_THAT(client.ask("publisher orders"), StartsWith("ok 1 1"));
     EXPECT_EQ(held(), 2U);
-    const auto pid = std::to_string(client.pid());
+    EXPECT_EQ(client.ask("release 0"), "ok");
+    EXPECT_EQ(held(), 1U);
     client.kill();
-    for (int i = 0; i < 2; ++i) daemon.process().wait_for_log("(pid " + pid + ") has ended");
+    EXPECT_THAT(daemon.process().wait_for_log("(pid " + pid + ") has ended"),
+                HasSubstr("freed 1 publishers"));
     EXPECT_EQ(held(), 0U);
 }
 

@@ -17,8 +17,11 @@ class SessionsTest : public testing::Test {
     std::vector<SessionId> gone;
     Sessions sessions{[this](SessionId id) { gone.push_back(id); }};
     std::shared_ptr<Topic> topic = std::make_shared<Topic>(
-        "orders", Topic::new_uuid(),
-        TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0}, 1, 1000);
+        "orders",
+        store::TopicRecord{
+            Topic::new_uuid(),
+            TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0}, 1000},
+        1);
     const base::Peer peer{.pid = 77, .uid = 1000, .groups = {}};
 };
 
@@ -47,6 +50,31 @@ TEST_F(SessionsTest, KeepWhatTheyHoldWithoutAConnection) {
     EXPECT_EQ(ended->who.command, "worker");
     EXPECT_EQ(topic->publisher_count() + topic->subscriber_count(), 0U);
     EXPECT_THAT(gone, ElementsAre(id));
+}
+
+TEST_F(SessionsTest, AreResumedByTheirOwnProcessAlone) {
+    const auto id = sessions.open(peer, "worker");
+    const auto ticket = sessions.ticket_of(id);
+    (void)sessions.lease_publisher(id, topic);
+    EXPECT_FALSE(sessions.resume(peer, ticket)) << "somebody is there";
+    EXPECT_FALSE(sessions.connection_closed(id));
+    EXPECT_FALSE(sessions.resume({.pid = 78, .uid = 1000, .groups = {}}, ticket));
+    EXPECT_FALSE(sessions.resume({.pid = 77, .uid = 1001, .groups = {}}, ticket));
+    EXPECT_FALSE(sessions.resume(peer, ticket + 1));
+    EXPECT_FALSE(sessions.resume(peer, 0));
+    EXPECT_EQ(sessions.resume(peer, ticket), id);
+}
+
+TEST_F(SessionsTest, KeepWhatIsStillWanted) {
+    const auto id = sessions.open(peer, "worker");
+    const auto kept = sessions.lease_publisher(id, topic);
+    (void)sessions.lease_publisher(id, topic);
+    (void)sessions.lease_subscriber(id, topic, {});
+    sessions.keep(id, {kept.lease, 999});
+    EXPECT_EQ(topic->publisher_count(), 1U);
+    EXPECT_EQ(topic->subscriber_count(), 0U);
+    sessions.release(id, kept.lease);
+    EXPECT_EQ(topic->publisher_count(), 0U);
 }
 
 TEST_F(SessionsTest, AnExclusivePublisherIsTheOnlyOneWhileItLives) {

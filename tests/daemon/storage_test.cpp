@@ -30,7 +30,9 @@ class StorageTest : public testing::Test {
   protected:
     /// A daemon's life.
     struct Run {
-        explicit Run(const fs::path& path) : storage(path), registry(1, &storage) {}
+        explicit Run(const fs::path& path) : storage(path), registry(1, &storage) {
+            registry.bring_back();
+        }
         spiller::Storage storage;
         Registry registry;
     };

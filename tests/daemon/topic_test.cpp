@@ -22,8 +22,8 @@ class TopicTest : public testing::Test {
     ring::Topic map() {
         const auto& parameters = topic.parameters();
         const auto size = [](const base::Fd& fd) { return base::sealed_size(fd, "memory"); };
-        const auto& ring_fd = topic.ring_memory().writable;
-        const auto& readers_fd = topic.readers_memory().writable;
+        const auto& ring_fd = topic.shared().ring().writable;
+        const auto& readers_fd = topic.shared().readers().writable;
         ring_ = base::Mapping(ring_fd, base::Access::read_write, size(ring_fd));
         readers_ = base::Mapping(readers_fd, base::Access::read_write, size(readers_fd));
         ring::check_ring(ring_.bytes(), parameters, topic.uuid());
@@ -31,7 +31,7 @@ class TopicTest : public testing::Test {
         return {ring::RingView(ring_.bytes(), parameters),
                 ring::ReadersView(readers_.bytes(), parameters)};
     }
-    Topic topic{"orders", Topic::new_uuid(), options, 1, 1000};
+    Topic topic{"orders", {Topic::new_uuid(), options, 1000}, 1};
 
   private:
     base::Mapping ring_;
@@ -39,7 +39,7 @@ class TopicTest : public testing::Test {
 };
 
 TEST_F(TopicTest, MemoryIsSealedAndItsOwnersAlone) {
-    for (const auto* fds : {&topic.ring_memory(), &topic.readers_memory()}) {
+    for (const auto* fds : {&topic.shared().ring(), &topic.shared().readers()}) {
         struct stat status {};
         ASSERT_EQ(::fstat(fds->writable.get(), &status), 0);
         EXPECT_EQ(status.st_mode & 07777U, 0600U);
@@ -55,17 +55,17 @@ TEST_F(TopicTest, MemoryIsSealedAndItsOwnersAlone) {
 
 TEST_F(TopicTest, SlotsAreAllocatedAndThePoolIsNot) {
     struct stat status {};
-    ASSERT_EQ(::fstat(topic.ring_memory().writable.get(), &status), 0);
+    ASSERT_EQ(::fstat(topic.shared().ring().writable.get(), &status), 0);
     const auto allocated = static_cast<std::uint64_t>(status.st_blocks) * 512;
     EXPECT_GE(allocated, layout::geometry_of(topic.parameters()).slots_end);
     EXPECT_LT(allocated, static_cast<std::uint64_t>(status.st_size));
-    EXPECT_EQ(topic.memory().total,
+    EXPECT_EQ(topic.need().total,
               layout::geometry_of(topic.parameters()).total_bytes +
                   layout::readers_geometry_of(topic.parameters()).total_bytes);
 }
 
 TEST_F(TopicTest, UuidsDiffer) {
-    const Topic other("orders", Topic::new_uuid(), options, 1, 1000);
+    const Topic other("orders", {Topic::new_uuid(), options, 1000}, 1);
     EXPECT_NE(topic.uuid(), other.uuid());
 }
 
@@ -178,7 +178,7 @@ TEST_F(TopicTest, IsDrainedWhenEverybodyWhoCountsHasAcknowledged) {
 }
 
 TEST_F(TopicTest, BeginsWhereItIsTold) {
-    const Topic late("late", Topic::new_uuid(), options, 1ULL << 48U, 0);
+    const Topic late("late", {Topic::new_uuid(), options, 0}, 1ULL << 48U);
     EXPECT_EQ(late.head_hint(), (1ULL << 48U) - 1);
     EXPECT_EQ(late.first_hint(), 1ULL << 48U);
 }

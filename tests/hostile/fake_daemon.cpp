@@ -23,13 +23,6 @@ class Memory final : public protocol::Memory::Server {
     base::Fd fd_;
 };
 
-class PublisherLease final : public protocol::PublisherLease::Server {
-    kj::Promise<void> release(ReleaseContext) override { return kj::READY_NOW; }
-};
-class SubscriberLease final : public protocol::SubscriberLease::Server {
-    kj::Promise<void> release(ReleaseContext) override { return kj::READY_NOW; }
-};
-
 Offer offer_for(kj::StringPtr topic, bool publishes) {
     const auto& all = lies();
     const auto lie =
@@ -52,7 +45,7 @@ class Session final : public protocol::Session::Server {
     kj::Promise<void> openPublisher(OpenPublisherContext context) override {
         auto offer = offer_for(context.getParams().getTopic(), true);
         auto results = context.getResults();
-        results.setLease(kj::heap<PublisherLease>());
+        results.setLease(1);
         results.setEntry(offer.entry);
         results.setPublisher(offer.publisher);
         write_access(results.initAccess(), offer);
@@ -61,7 +54,7 @@ class Session final : public protocol::Session::Server {
     kj::Promise<void> openSubscriber(OpenSubscriberContext context) override {
         auto offer = offer_for(context.getParams().getTopic(), false);
         auto results = context.getResults();
-        results.setLease(kj::heap<SubscriberLease>());
+        results.setLease(1);
         results.setEntry(offer.entry);
         results.setToken(offer.token);
         write_access(results.initAccess(), offer);

@@ -1,0 +1,47 @@
+#include "daemon/system/descriptor_store.hpp"
+
+#include "daemon/system/log.hpp"
+
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <systemd/sd-daemon.h>
+
+namespace shmbus::system {
+
+namespace {
+
+void complain(const std::string& doing, int rc) {
+    if (rc < 0) log(Level::warning, doing + ": " + std::strerror(-rc));
+}
+
+} // namespace
+
+void DescriptorStore::keep(const std::string& name, const base::Fd& fd) {
+    // Some kinds of files are readable or hung up for good once their time has come (a pidfd is): systemd
+    // drops these unless it is told not to look.
+    const std::string state = "FDSTORE=1\nFDPOLL=0\nFDNAME=" + name;
+    const int number = fd.get();
+    complain("keeping descriptor " + name, ::sd_pid_notify_with_fds(0, 0, state.c_str(), &number, 1));
+}
+
+void DescriptorStore::forget(const std::string& name) {
+    const std::string state = "FDSTOREREMOVE=1\nFDNAME=" + name;
+    complain("forgetting descriptor " + name, ::sd_notify(0, state.c_str()));
+}
+
+std::map<std::string, base::Fd> inherited_descriptors() {
+    char** names = nullptr;
+    const int count = ::sd_listen_fds_with_names(1, &names); // and takes the variables away
+    complain("looking for descriptors of the daemon before", count);
+    std::map<std::string, base::Fd> found;
+    for (int i = 0; i < count; ++i) {
+        base::Fd fd(SD_LISTEN_FDS_START + i); // close-on-exec by now
+        found[names[i]] = std::move(fd);
+        std::free(names[i]); // NOLINT(cppcoreguidelines-no-malloc): as sd_listen_fds(3) says
+    }
+    std::free(static_cast<void*>(names)); // NOLINT(cppcoreguidelines-no-malloc)
+    return found;
+}
+
+} // namespace shmbus::system

@@ -1,0 +1,24 @@
+// Descriptors that outlive this process: whoever starts the daemon keeps them and hands them to the next
+// one. systemd does (FileDescriptorStoreMax=), and so does the parent of shmbusd --supervise.
+#pragma once
+
+#include "base/fd.hpp"
+
+#include <map>
+#include <string>
+
+namespace shmbus::system {
+
+/// With nobody there to keep anything, it does nothing.
+class DescriptorStore {
+  public:
+    /// `name`: of letters, digits and dots; short, as all of them together come back in one variable of the
+    /// environment.
+    void keep(const std::string& name, const base::Fd& fd);
+    void forget(const std::string& name);
+};
+
+/// What the one before was keeping, by name; where several have one name, one of them. Once.
+[[nodiscard]] std::map<std::string, base::Fd> inherited_descriptors();
+
+} // namespace shmbus::system
