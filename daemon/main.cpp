@@ -10,6 +10,7 @@
 #include "daemon/control/server.hpp"
 #include "daemon/control/session_server.hpp"
 #include "daemon/registry/inheritance.hpp"
+#include "daemon/parent/parent.hpp"
 #include "daemon/supervisor/supervisor.hpp"
 #include "daemon/system/listener.hpp"
 #include "daemon/system/service.hpp"
@@ -30,6 +31,7 @@ struct Options {
     bool system = false;
     std::string state_dir;
     Sequence first_sequence = 1;
+    bool supervise = false;
     unsigned hello_timeout_ms = 10'000;
 };
 
@@ -47,6 +49,7 @@ base::BusScope scope_of(const Options& options) {
 }
 
 constexpr mode_t private_mode = 0600;
+const std::string kept_listener = "listen";
 /// For bringing to disk what is in the rings; less than systemd waits.
 constexpr auto longest_stop = std::chrono::seconds(60);
 
@@ -90,9 +93,10 @@ void run(const Options& options) {
     system::raise_descriptor_limit();
     system::DescriptorStore descriptors;
     auto left = system::inherited_descriptors();
-    const system::Listener listener(path, mode_of(options), std::move(left["listen"]));
-    left.erase("listen");
-    descriptors.keep("listen", listener.fd());
+    const bool was_listening = left.contains(kept_listener);
+    const system::Listener listener(path, mode_of(options), std::move(left[kept_listener]));
+    left.erase(kept_listener);
+    if (!was_listening) descriptors.keep(kept_listener, listener.fd());
     std::optional<spiller::Storage> storage;
     if (!options.state_dir.empty()) storage.emplace(options.state_dir);
 
@@ -146,6 +150,14 @@ void run(const Options& options) {
                         name));
 }
 
+/// This program, as it was called, but for the option that made it a parent.
+std::vector<std::string> worker_command(int argc, char** argv) {
+    std::vector<std::string> command{"/proc/self/exe"};
+    for (int i = 1; i < argc; ++i)
+        if (std::string_view(argv[i]) != "--supervise") command.emplace_back(argv[i]);
+    return command;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -163,6 +175,9 @@ int main(int argc, char** argv) {
     app.add_option("--state-dir", options.state_dir,
                    "Directory for topics on disk, made with mode 0700 if missing; without it, all "
                    "topics are in memory");
+    app.add_flag("--supervise", options.supervise,
+                 "Run under a parent that keeps what is shared with clients, and starts the daemon "
+                 "again when it dies (where systemd does not)");
     app.add_option("--test-first-sequence", options.first_sequence)->group(""); // not in --help
     app.add_option("--test-hello-timeout", options.hello_timeout_ms)->group("");
     app.set_version_flag("--version", std::string(control::server_version));
@@ -175,6 +190,7 @@ int main(int argc, char** argv) {
     }
     const LogCallback log_callback;
     try {
+        if (options.supervise) return parent::run_parent(worker_command(argc, argv), signals_that_stop());
         run(options);
         return 0;
     } catch (const std::exception& e) {

@@ -22,6 +22,7 @@ MAY_INCLUDE = {
     "libshmbus/control": LEAVES | SHARED | {PROTOCOL},
     "libshmbus/client": SHARED | SPILL | {PROTOCOL, "shmbus"},
     "daemon/system": DAEMON,
+    "daemon/parent": LEAVES | {"libshmbus/base", "daemon/system"},
     "daemon/registry": DAEMON | {"daemon/store", "daemon/spiller"},
     "daemon/store": SPILL | {"daemon/system"},
     "daemon/spiller": DAEMON | {"daemon/store"},
@@ -29,7 +30,8 @@ MAY_INCLUDE = {
     "daemon/control": DAEMON
     | {"daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor"},
     "daemon": DAEMON
-    | {"daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor", "daemon/control"},
+    | {"daemon/parent", "daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor"}
+    | {"daemon/control"},
     "tools": {"shmbus"},
     "examples": {"shmbus", "order.capnp.h"},  # the latter generated
 }
