@@ -17,6 +17,7 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <filesystem>
 #include <fmt/format.h>
 #include <iostream>
 #include <unistd.h>
@@ -150,9 +151,10 @@ void run(const Options& options) {
                         name));
 }
 
-/// This program, as it was called, but for the option that made it a parent.
+/// This program, or what is in its place by the time that it is run, as it was called, but for the option
+/// that made it a parent.
 std::vector<std::string> worker_command(int argc, char** argv) {
-    std::vector<std::string> command{"/proc/self/exe"};
+    std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe")};
     for (int i = 1; i < argc; ++i)
         if (std::string_view(argv[i]) != "--supervise") command.emplace_back(argv[i]);
     return command;
