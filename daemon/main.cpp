@@ -68,10 +68,10 @@ std::vector<int> signals_that_stop() {
     return {SIGTERM, SIGINT, SIGHUP};
 }
 
-/// Takes the cursors of durable subscriptions, as long as somebody holds one.
-class CursorsTaken {
+/// Takes the cursors of durable subscriptions, and puts topics to sleep, as long as there are such.
+class Housekeeping {
   public:
-    CursorsTaken(kj::Timer& timer, registry::Registry& topics) : timer_(timer), topics_(topics) {}
+    Housekeeping(kj::Timer& timer, registry::Registry& topics) : timer_(timer), topics_(topics) {}
     void start() {
         if (!std::exchange(running_, true)) task_ = loop().eagerlyEvaluate(nullptr);
     }
@@ -79,13 +79,18 @@ class CursorsTaken {
   private:
     kj::Promise<void> loop() {
         return timer_.afterDelay(1 * kj::SECONDS).then([this]() -> kj::Promise<void> {
-            running_ = topics_.take_stock();
+            const bool any_cursors = topics_.take_stock();
+            const bool any_idle = ++turn_ % turns_awake != 0 || topics_.put_to_sleep();
+            running_ = any_cursors || any_idle;
             return running_ ? loop() : kj::Promise<void>(kj::READY_NOW);
         });
     }
+    /// So many seconds without anybody, and up to twice as many, until a topic falls asleep.
+    static constexpr unsigned turns_awake = 5;
     kj::Timer& timer_;
     registry::Registry& topics_;
     bool running_ = false;
+    unsigned turn_ = 0;
     kj::Promise<void> task_ = kj::READY_NOW;
 };
 
@@ -113,20 +118,25 @@ void run(const Options& options) {
     registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr, &descriptors);
     registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
     supervisor::Supervisor supervisor(io.unixEventPort, sessions, descriptors);
-    CursorsTaken cursors(io.provider->getTimer(), topics);
+    Housekeeping house(io.provider->getTimer(), topics);
+    registry::HandBack hand_back(topics, sessions, [&](registry::SessionId id, base::Fd pidfd) {
+        supervisor.watch(id, std::move(pidfd));
+    });
     control::Context context{
         topics,
         sessions,
         control::policy_of_this_host(mode_of(options) == private_mode),
         io.provider->getTimer(),
         options.hello_timeout_ms * kj::MILLISECONDS,
+        hand_back,
         [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch(id, std::move(pidfd)); },
-        [&] { cursors.start(); },
+        [&] { house.start(); },
         {}};
     control::Server server(io, listener.fd(), context);
     on_gone = [&](registry::SessionId id) {
         supervisor.forget(id);
         server.drop(id);
+        house.start();
     };
 
     registry::Inheritance{std::move(left), topics, sessions, descriptors,
@@ -135,7 +145,7 @@ void run(const Options& options) {
                           }}
         .enter_upon();
     topics.bring_back();
-    cursors.start();
+    house.start();
 
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);

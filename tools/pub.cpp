@@ -100,6 +100,7 @@ class Publishing {
     void publish(std::string_view payload);
     PublishResult wait_for_room(std::string_view payload);
     [[nodiscard]] bool topic_blocks();
+    [[nodiscard]] bool daemon_is_away();
     PublishResult publish_until(std::string_view payload, Deadline deadline);
     [[nodiscard]] std::string who_holds_it_up();
     void wait_until_durable(Sequence last);
@@ -199,7 +200,8 @@ PublishResult Publishing::wait_for_room(std::string_view payload) {
     PublishResult result = publish_until(payload, Deadline::now());
     const auto waits = [&] {
         return result.outcome == PublishOutcome::timed_out ||
-               (result.outcome == PublishOutcome::pool_full && topic_blocks());
+               (result.outcome == PublishOutcome::pool_full && topic_blocks()) ||
+               (result.outcome == PublishOutcome::closed && daemon_is_away());
     };
     if (!waits()) return result;
     const Deadline deadline =
@@ -207,12 +209,26 @@ PublishResult Publishing::wait_for_room(std::string_view payload) {
     const Deadline soon(1s);
     result = publish_until(payload, soon.when() < deadline.when() ? soon : deadline);
     if (waits() && !deadline.passed()) {
-        note(fmt::format("topic '{}': waiting for room for an event of {}{}", arguments_.topic,
-                         counted(payload.size(), "byte"), who_holds_it_up()));
+        if (result.outcome == PublishOutcome::closed)
+            note(fmt::format("topic '{}': waiting for its daemon, which has stopped",
+                             arguments_.topic));
+        else
+            note(fmt::format("topic '{}': waiting for room for an event of {}{}", arguments_.topic,
+                             counted(payload.size(), "byte"), who_holds_it_up()));
         result = publish_until(payload, deadline);
     }
-    if (waits()) result.outcome = PublishOutcome::timed_out;
+    if (result.outcome != PublishOutcome::closed && waits())
+        result.outcome = PublishOutcome::timed_out;
     return result;
+}
+
+// Another one opens the topic again, unless somebody else closed it.
+bool Publishing::daemon_is_away() {
+    try {
+        return !bus_.topic(arguments_.topic).draining;
+    } catch (const Error& error) {
+        return error.code() == Errc::no_daemon || error.code() == Errc::disconnected;
+    }
 }
 
 // The policy never changes, so it is asked for once, when it first matters.

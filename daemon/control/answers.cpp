@@ -13,8 +13,20 @@ void write_refusal(const Error& error, protocol::Refusal::Builder to) {
     to.setMessage(error.what());
 }
 
-void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to) {
-    to.setName(to_kj(topic.name()));
+namespace {
+
+void write_asleep(const registry::Registry::Entry& entry, protocol::TopicInfo::Builder to) {
+    const auto& record = entry.record;
+    to.setUuid(kj::arrayPtr(record.uuid.data(), record.uuid.size()));
+    write_options(record.options, to.initOptions());
+    to.setFirst(entry.extent.first);
+    to.setHead(entry.extent.head);
+    to.setWritten(entry.extent.written);
+    to.setDurable(entry.extent.durable);
+    to.setCreatorUid(record.creator);
+}
+
+void write_awake(const registry::Topic& topic, protocol::TopicInfo::Builder to) {
     to.setUuid(kj::arrayPtr(topic.uuid().data(), topic.uuid().size()));
     write_options(topic.options(), to.initOptions());
     to.setFirst(topic.first_hint());
@@ -33,7 +45,22 @@ void write_topic(const registry::Topic& topic, protocol::TopicInfo::Builder to) 
     to.setSubscriberCount(static_cast<std::uint32_t>(topic.subscriber_count()));
 }
 
-void write_details(const registry::Topic& topic, protocol::TopicInfo::Builder to) {
+} // namespace
+
+void write_topic(const registry::Registry::Entry& entry, protocol::TopicInfo::Builder to) {
+    to.setName(to_kj(entry.name));
+    if (entry.awake)
+        write_awake(*entry.awake, to);
+    else
+        write_asleep(entry, to);
+}
+
+void write_details(const registry::Registry::Entry& entry, protocol::TopicInfo::Builder to) {
+    if (!entry.awake) {
+        to.setDirectory(to_kj(entry.directory));
+        return;
+    }
+    const auto& topic = *entry.awake;
     if (topic.disk()) to.setDirectory(to_kj(topic.disk()->path()));
     const auto publishers = topic.publishers();
     auto list = to.initPublishers(static_cast<unsigned>(publishers.size()));

@@ -7,6 +7,7 @@
 #include "base/fd.hpp"
 #include "base/peer.hpp"
 #include "daemon/control/policy.hpp"
+#include "daemon/registry/hand_back.hpp"
 #include "daemon/registry/registry.hpp"
 #include "daemon/registry/sessions.hpp"
 #include "daemon/system/log.hpp"
@@ -27,10 +28,12 @@ struct Context {
     kj::Timer& timer;
     /// A connection that has said no hello by then is closed.
     const kj::Duration hello_timeout;
+    registry::HandBack& hand_back;
     /// Takes the pidfd of a new session's process.
     const std::function<void(registry::SessionId, base::Fd)> watch;
-    /// Somebody holds a durable subscription: its cursor is to be taken every now and then.
-    const std::function<void()> keep_cursors;
+    /// Somebody holds a durable subscription, whose cursor is to be taken every now and then; or a topic may
+    /// have lost its last user.
+    const std::function<void()> keep_house;
     system::ThrottledLog peer_log;
 };
 

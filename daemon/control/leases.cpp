@@ -10,7 +10,7 @@ void write_durable(const std::shared_ptr<ClientState>& client,
     to.setAcknowledged(grant.cursor.value_or(0));
     to.setBegun(grant.cursor.has_value());
     client->in_flight.push_back(page);
-    client->context.keep_cursors();
+    client->context.keep_house();
 }
 
 void write_access(const std::shared_ptr<ClientState>& client,

@@ -54,6 +54,7 @@ kj::Promise<void> SessionServer::createTopic(CreateTopicContext context) {
         const bool created = topics().create(name, read_options(parameters.getOptions()),
                                              parameters.getIfMissing(), client_->peer.uid);
         if (created) note("made topic " + name);
+        client_->context.keep_house();
         results.setCreated(created);
     });
 }
@@ -64,17 +65,17 @@ kj::Promise<void> SessionServer::listTopics(ListTopicsContext context) {
             std::clamp<std::uint32_t>(parameters.getLimit(), 1, max_topics_per_answer);
         const auto page = topics().list(to_string(parameters.getAfter()), limit);
         auto list = results.initTopics(static_cast<unsigned>(page.topics.size()));
-        for (unsigned i = 0; i < page.topics.size(); ++i) write_topic(*page.topics[i], list[i]);
+        for (unsigned i = 0; i < page.topics.size(); ++i) write_topic(page.topics[i], list[i]);
         results.setMore(page.more);
     });
 }
 
 kj::Promise<void> SessionServer::describeTopic(DescribeTopicContext context) {
     return answer(context, "describeTopic", [&](auto parameters, auto results) {
-        const auto topic = topics().find(to_string(parameters.getName()));
+        const auto entry = topics().look(to_string(parameters.getName()));
         auto info = results.initTopic();
-        write_topic(*topic, info);
-        write_details(*topic, info);
+        write_topic(entry, info);
+        write_details(entry, info);
     });
 }
 
@@ -123,7 +124,32 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
         .attach(Counted(client_, &ClientState::drains));
 }
 
+template <class Work>
+kj::Promise<void> SessionServer::when_settled(const std::string& topic, Work work) {
+    bool is_missed = false;
+    try {
+        is_missed = topics().is_missed(topic);
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): who opens it will hear of that
+    }
+    if (!is_missed) return work();
+    constexpr auto pause = 10 * kj::MILLISECONDS;
+    return client_->context.timer.afterDelay(pause).then(
+        [this, topic, work = kj::mv(work)]() mutable { return when_settled(topic, kj::mv(work)); });
+}
+
 kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
+    return when_settled(to_string(context.getParams().getTopic()), [this, context]() mutable {
+        return open_publisher(context);
+    });
+}
+
+kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
+    return when_settled(to_string(context.getParams().getTopic()), [this, context]() mutable {
+        return open_subscriber(context);
+    });
+}
+
+kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
     return answer(context, "openPublisher", [&](auto parameters, auto results) {
         const auto topic = openable(parameters.getTopic());
         const auto grant = sessions().lease_publisher(id(), topic, parameters.getExclusive());
@@ -135,7 +161,7 @@ kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
     });
 }
 
-kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
+kj::Promise<void> SessionServer::open_subscriber(OpenSubscriberContext& context) {
     return answer(context, "openSubscriber", [&](auto parameters, auto results) {
         const auto topic = openable(parameters.getTopic());
         const registry::Sessions::Wish wish{to_string(parameters.getName()), parameters.getSteal()};
@@ -151,6 +177,7 @@ kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
 
 kj::Promise<void> SessionServer::release(ReleaseContext context) {
     sessions().release(id(), context.getParams().getLease());
+    client_->context.keep_house();
     return kj::READY_NOW;
 }
 

@@ -34,6 +34,7 @@ class SessionServer final : public protocol::Session::Server {
     kj::Promise<void> release(ReleaseContext context) override;
     kj::Promise<void> keep(KeepContext context) override;
     kj::Promise<void> openSegment(OpenSegmentContext context) override;
+    kj::Promise<void> restore(RestoreContext context) override; // in restore.cpp
     // In durable.cpp:
     kj::Promise<void> listSubscriptions(ListSubscriptionsContext context) override;
     kj::Promise<void> createSubscription(CreateSubscriptionContext context) override;
@@ -44,6 +45,10 @@ class SessionServer final : public protocol::Session::Server {
 
   private:
     void require_use() const;
+    /// Calls `work` once clients of an earlier daemon had time to hand the topic back.
+    template <class Work> kj::Promise<void> when_settled(const std::string& topic, Work work);
+    kj::Promise<void> open_publisher(OpenPublisherContext& context);
+    kj::Promise<void> open_subscriber(OpenSubscriberContext& context);
     void require_administer(const registry::Topic& topic) const;
     void require_change(registry::Topic& topic, const std::string& subscription) const;
     /// A topic to be opened, by somebody who may and has room for it.

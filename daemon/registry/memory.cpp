@@ -23,6 +23,10 @@ Descriptors adopt_memory(const base::Fd& fd, const std::string& what, std::uint6
     return {base::writable_twin(fd), base::read_only_twin(fd)};
 }
 
+layout::RingHeader& header_in(const base::Mapping& mapping) {
+    return *reinterpret_cast<layout::RingHeader*>(mapping.bytes().data());
+}
+
 } // namespace
 
 TopicMemory::TopicMemory(const layout::RingParameters& parameters, Descriptors ring,
@@ -63,13 +67,31 @@ ring::Topic TopicMemory::view() const noexcept {
             ring::ReadersView(readers_mapping_.bytes(), parameters_)};
 }
 
+namespace {
+
+base::Mapping map_header(const base::Fd& ring) {
+    if (base::sealed_size(ring, "ring") < sizeof(layout::RingHeader))
+        throw Error(Errc::damaged, "ring: too small to be one");
+    base::Mapping mapping(base::writable_twin(ring), read_write, sizeof(layout::RingHeader));
+    if (header_in(mapping).magic != layout::ring_magic)
+        throw Error(Errc::damaged, "ring: wrong magic number");
+    return mapping;
+}
+
+} // namespace
+
+layout::RingParameters parameters_in(const base::Fd& ring) {
+    const auto mapping = map_header(ring);
+    const layout::RingParameters parameters = header_in(mapping).parameters;
+    if (const auto problem = layout::problem_with(parameters); !problem.empty())
+        throw Error(Errc::damaged, "ring: " + problem);
+    return parameters;
+}
+
 void disown(const base::Fd& ring) noexcept {
     try {
-        if (base::sealed_size(ring, "ring") < sizeof(layout::RingHeader)) return;
-        const base::Mapping mapping(base::writable_twin(ring), read_write,
-                                    sizeof(layout::RingHeader));
-        auto& header = *reinterpret_cast<layout::RingHeader*>(mapping.bytes().data());
-        if (header.magic == layout::ring_magic) ring::end_ring(header);
+        const auto mapping = map_header(ring);
+        ring::end_ring(header_in(mapping));
     } catch (const std::exception& e) {
         system::log(system::Level::warning,
                     std::string("a ring that is of no use goes on for those who map it: ") +

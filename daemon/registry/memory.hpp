@@ -39,6 +39,9 @@ class TopicMemory {
     base::Mapping readers_mapping_;
 };
 
+/// What a ring says that it was made with. @throws Error(damaged)
+[[nodiscard]] layout::RingParameters parameters_in(const base::Fd& ring);
+
 /// The ring of a descriptor that is of no use to this daemon ends for all who map it, as far as it is one.
 void disown(const base::Fd& ring) noexcept;
 

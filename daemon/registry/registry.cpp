@@ -14,6 +14,16 @@ namespace shmbus::registry {
 namespace {
 
 constexpr std::uint64_t mib = 1U << 20U;
+/// Nobody else is served while a topic that falls asleep is sealed.
+constexpr auto patience_of_sleepers = std::chrono::seconds(1);
+/// Clients of an earlier daemon look for this one all 200 ms.
+constexpr auto grace = std::chrono::milliseconds(500);
+constexpr auto longest_absence = std::chrono::milliseconds(50);
+
+Registry::Extent extent_of(const store::Log& log) {
+    // What was promised for and is not there will be lost when it wakes up.
+    return {log.first(), std::max(log.next() - 1, log.leased()), log.written(), log.durable()};
+}
 
 std::string shown(const std::string& word) { return word; }
 std::string shown(FullPolicy policy) { return name_of(policy); }
@@ -78,7 +88,7 @@ std::string difference(const TopicOptions& existing, const TopicOptions& wanted)
 }
 
 Registry::Registry(Sequence first, spiller::Storage* storage, system::DescriptorStore* descriptors)
-    : first_(first), storage_(storage), descriptors_(descriptors) {}
+    : missed_until_(grace), first_(first), storage_(storage), descriptors_(descriptors) {}
 
 Registry::Adopted Registry::adopt(const Left& left, const Topic::Whose& whose) {
     last_number_ = std::max(last_number_, left.number);
@@ -93,20 +103,62 @@ Registry::Adopted Registry::adopt(const Left& left, const Topic::Whose& whose) {
     Adopted adopted{std::make_shared<Topic>(std::move(books), std::move(memory)), {}};
     auto& topic = adopted.topic;
     adopted.entries = topic->adopt_holders(whose);
-    if (record.options.retention == Retention::disk) {
-        if (storage_ == nullptr) throw Error(Errc::damaged, "topic " + name + " is on disk: start "
-                                                            "with the same --state-dir");
-        const auto stored = storage_->find(name);
-        if (!stored || stored->uuid != record.uuid)
-            throw Error(Errc::damaged, "topic " + name + " is another one on disk");
-        auto log = storage_->open(name, *stored);
-        if (log.log->next() > topic->head_hint() + 1)
-            throw Error(Errc::damaged, "topic " + name + ": the disk is ahead of the ring");
-        carry(topic, std::move(log));
-    }
+    carry_on(topic);
     numbers_.emplace(topic.get(), left.number);
     topics_.emplace(name, topic);
     return adopted;
+}
+
+Registry::Adopted Registry::adopt(const std::shared_ptr<Topic>& topic, const Topic::Whose& whose) {
+    Adopted adopted{topic, topic->adopt_holders(whose)};
+    carry_on(topic);
+    asleep_.erase(topic->name());
+    add(topic);
+    return adopted;
+}
+
+/// From where the disk has its events; those behind that are in its ring.
+void Registry::carry_on(const std::shared_ptr<Topic>& topic) {
+    if (topic->options().retention == Retention::memory) return;
+    const auto& name = topic->name();
+    if (storage_ == nullptr)
+        throw Error(Errc::damaged, "topic " + name + " is on disk: start with the same --state-dir");
+    const auto stored = storage_->find(name);
+    if (!stored || stored->uuid != topic->uuid())
+        throw Error(Errc::damaged, "topic " + name + " is another one on disk");
+    auto log = storage_->open(name, *stored);
+    if (log.log->next() > topic->head_hint() + 1)
+        throw Error(Errc::damaged, "topic " + name + ": the disk is ahead of the ring");
+    carry(topic, std::move(log));
+}
+
+Registry::Origin Registry::record_for(const std::string& name, const layout::Uuid& uuid,
+                                      const base::Fd& ring, uid_t owner) {
+    check_name(name);
+    check_available(name);
+    const auto parameters = parameters_in(ring);
+    const auto asleep = asleep_.find(name);
+    if (asleep != asleep_.end()) {
+        if (asleep->second.record.uuid != uuid)
+            throw Error(Errc::no_such_topic, "topic " + name + " is another one now");
+        return {asleep->second.record, parameters.first_sequence};
+    }
+    if (parameters.gate != static_cast<std::uint8_t>(layout::GateKind::readers))
+        throw Error(Errc::no_such_topic, "topic " + name + " is not on this bus's disk");
+    check_count(owner);
+    return {{uuid, Topic::options_of(parameters), owner}, parameters.first_sequence};
+}
+
+std::shared_ptr<Topic> Registry::awake(const std::string& name) const {
+    const auto found = topics_.find(name);
+    return found == topics_.end() ? nullptr : found->second;
+}
+
+bool Registry::is_missed(const std::string& name) {
+    const auto asleep = asleep_.find(name);
+    if (asleep == asleep_.end() || missed_until_.passed()) return false;
+    const auto extent = entry_of(name, asleep->second).extent;
+    return extent.head > extent.written;
 }
 
 void Registry::bring_back() {
@@ -120,13 +172,77 @@ void Registry::bring_back(const std::string& name) {
         const auto record = storage_->find(name);
         if (!record) return;
         check_options(name, record->options, first_);
-        auto log = storage_->open(name, *record);
-        spiller::give_up_promises(log);
-        add(make_on_disk(name, *record, std::move(log)));
+        asleep_.emplace(name, Asleep{*record});
     } catch (const std::exception& e) {
         unavailable_.emplace(name, e.what());
         system::log(system::Level::error, fmt::format("topic {} is not there: {}", name, e.what()));
     }
+}
+
+std::shared_ptr<Topic> Registry::wake(const std::string& name) {
+    const auto asleep = asleep_.find(name);
+    if (asleep == asleep_.end()) refuse_missing(name);
+    const auto& record = asleep->second.record;
+    check_room(record.creator, Topic::need_of(Topic::parameters_of(record.options, first_)));
+    auto log = storage_->open(name, record);
+    spiller::give_up_promises(log);
+    auto topic = make_on_disk(name, record, std::move(log));
+    asleep_.erase(asleep);
+    add(topic);
+    return topic;
+}
+
+Registry::Entry Registry::entry_of(const std::string& name, Asleep& asleep) {
+    if (!asleep.extent) asleep.extent = extent_of(*storage_->open(name, asleep.record).log);
+    return {name, nullptr, asleep.record, *asleep.extent, storage_->path_of(name)};
+}
+
+Registry::Entry Registry::look(const std::string& name) {
+    check_name(name);
+    check_available(name);
+    if (const auto awake = topics_.find(name); awake != topics_.end()) return {name, awake->second};
+    const auto asleep = asleep_.find(name);
+    if (asleep == asleep_.end()) refuse_missing(name);
+    return entry_of(name, asleep->second);
+}
+
+bool Registry::is_idle(const Topic& topic) {
+    if (!topic.disk() || topic.publisher_count() + topic.subscriber_count() != 0 ||
+        topic.state() != layout::RingState::open)
+        return false;
+    const auto kept = topic.disk()->kept();
+    const bool durable = topic.options().sync != Sync::none;
+    return kept.trouble.empty() && (durable ? kept.durable : kept.written) >= topic.head_hint();
+}
+
+/// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
+bool Registry::put_to_sleep() {
+    std::set<const Topic*> idle;
+    std::vector<std::shared_ptr<Topic>> sleepers;
+    for (const auto& [name, topic] : topics_) {
+        if (!is_idle(*topic)) continue;
+        if (idle_.contains(topic.get())) sleepers.push_back(topic);
+        idle.insert(topic.get());
+    }
+    idle_ = std::move(idle);
+    const Deadline end(longest_absence);
+    for (auto next = sleepers.begin(); next != sleepers.end() && !end.passed(); ++next)
+        put_to_sleep(*next);
+    return !idle_.empty();
+}
+
+void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
+    topic->set_state(layout::RingState::closed);
+    // In vain or not: all that is in its ring is on disk by now.
+    (void)storage_->finish({topic, topic->disk().get()}, patience_of_sleepers);
+    const auto kept = topic->disk()->kept();
+    idle_.erase(topic.get());
+    forget(*topic);
+    topics_.erase(topic->name());
+    asleep_.emplace(topic->name(),
+                    Asleep{topic->books().record(),
+                           Extent{kept.segments.empty() ? kept.written + 1 : kept.segments.front(),
+                                  kept.written, kept.written, kept.durable}});
 }
 
 /// Its events go on to the disk; its memory is there as long as they do.
@@ -187,15 +303,21 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
     check_name(name);
     check_options(name, options, first_);
     check_available(name);
-    if (const auto found = topics_.find(name); found != topics_.end()) {
+    const auto awake = topics_.find(name);
+    const auto asleep = asleep_.find(name);
+    if (awake != topics_.end() || asleep != asleep_.end()) {
         if (!if_missing) throw Error(Errc::topic_exists, "topic " + name + " exists already");
-        const auto differs = difference(found->second->options(), options);
+        const auto differs =
+            difference(awake != topics_.end() ? awake->second->options()
+                                              : asleep->second.record.options,
+                       options);
         if (!differs.empty())
             throw Error(Errc::different_options,
                         "topic " + name + " exists with other options: " + differs);
         return false;
     }
-    check_limits(creator, Topic::need_of(Topic::parameters_of(options, first_)));
+    check_count(creator);
+    check_room(creator, Topic::need_of(Topic::parameters_of(options, first_)));
     if (options.retention == Retention::disk && storage_ == nullptr)
         throw Error(Errc::unsupported, "topic " + name +
                                            ": this bus keeps nothing on disk; start its "
@@ -210,24 +332,28 @@ void Registry::check_available(const std::string& name) const {
                     "topic " + name + " is on disk and cannot be opened: " + found->second);
 }
 
-void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
+void Registry::check_count(uid_t creator) const {
     std::size_t count = 0;
+    for (const auto& [name, topic] : topics_) count += topic->creator() == creator ? 1U : 0U;
+    for (const auto& [name, asleep] : asleep_) count += asleep.record.creator == creator ? 1U : 0U;
+    if (count >= max_topics_per_user)
+        throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
+                                             "remove some (shmbus topic rm)",
+                                             creator, count));
+}
+
+/// For one more that is awake.
+void Registry::check_room(uid_t creator, const MemoryNeed& need) {
     std::size_t all = 0;
     std::uint64_t used = 0;
     const auto charge = [&](const Topic& topic) {
         ++all;
-        if (topic.creator() != creator) return;
-        ++count;
-        used += topic.need().allocated;
+        if (topic.creator() == creator) used += topic.need().allocated;
     };
     for (const auto& [name, topic] : topics_) charge(*topic);
     std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
     for (const auto& removed : removed_)
         if (const auto topic = removed.lock()) charge(*topic);
-    if (count >= max_topics_per_user)
-        throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
-                                             "remove some (shmbus topic rm)",
-                                             creator, count));
     const std::size_t files = system::descriptor_limit();
     const std::size_t for_topics = files - std::min(files / 2, descriptors_for_connections);
     if ((all + 1) * descriptors_per_topic > for_topics)
@@ -251,14 +377,16 @@ void Registry::check_limits(uid_t creator, const MemoryNeed& need) {
                                              need.allocated / mib + 1, available / mib));
 }
 
-std::shared_ptr<Topic> Registry::find(const std::string& name) const {
+std::shared_ptr<Topic> Registry::find(const std::string& name) {
     check_name(name);
-    const auto found = topics_.find(name);
     check_available(name);
-    if (found == topics_.end())
-        throw Error(Errc::no_such_topic,
-                    "no topic " + name + " on this bus; make it with: shmbus topic create " + name);
-    return found->second;
+    const auto found = topics_.find(name);
+    return found == topics_.end() ? wake(name) : found->second;
+}
+
+void Registry::refuse_missing(const std::string& name) {
+    throw Error(Errc::no_such_topic,
+                "no topic " + name + " on this bus; make it with: shmbus topic create " + name);
 }
 
 void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
@@ -275,12 +403,28 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
     topics_.erase(topic->name());
 }
 
-Registry::Page Registry::list(std::string_view after, std::size_t limit) const {
+Registry::Page Registry::list(std::string_view after, std::size_t limit) {
     Page page;
-    auto next = topics_.upper_bound(after);
-    for (; next != topics_.end() && page.topics.size() < limit; ++next)
-        page.topics.push_back(next->second);
-    page.more = next != topics_.end();
+    auto awake = topics_.upper_bound(after);
+    auto asleep = asleep_.upper_bound(after);
+    const auto is_end = [&] { return awake == topics_.end() && asleep == asleep_.end(); };
+    while (!is_end() && page.topics.size() < limit) {
+        const bool is_awake = asleep == asleep_.end() ||
+                              (awake != topics_.end() && awake->first < asleep->first);
+        if (is_awake) {
+            page.topics.push_back({awake->first, awake->second});
+            ++awake;
+            continue;
+        }
+        try {
+            page.topics.push_back(entry_of(asleep->first, asleep->second));
+            ++asleep;
+        } catch (const std::exception& e) {
+            unavailable_.emplace(asleep->first, e.what());
+            asleep = asleep_.erase(asleep);
+        }
+    }
+    page.more = !is_end();
     return page;
 }
 

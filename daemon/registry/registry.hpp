@@ -4,6 +4,9 @@
 // by force lives on, without its name, until the last holder of one of its entries is gone:
 // subscribers drain what they mapped, and the dead among its publishers are still reaped.
 //
+// A topic on disk that nobody uses is asleep: it has no memory, no open file, and nobody looks at it. Whoever
+// opens it wakes it up; some time after the last holder is gone it falls asleep again.
+//
 // A topic on disk that cannot be opened costs that topic and nothing else: its name stays taken, and
 // whoever asks for it is told why.
 #pragma once
@@ -13,6 +16,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string_view>
 
 namespace shmbus::registry {
@@ -37,23 +41,56 @@ class Registry {
     };
     /// @throws Error when it is damaged, or does not fit to what is on disk; then nothing of it is used
     [[nodiscard]] Adopted adopt(const Left& left, const Topic::Whose& whose);
-    /// The topics on disk that were not adopted.
+    /// One whose memory clients had. @throws as above
+    [[nodiscard]] Adopted adopt(const std::shared_ptr<Topic>& topic, const Topic::Whose& whose);
+    /// What a topic was made with whose memory a client has, and its ring's first sequence. For one that is
+    /// not on disk what the ring says has to do, and `owner` has it from now on. @throws Error
+    struct Origin {
+        store::TopicRecord record;
+        Sequence first;
+    };
+    [[nodiscard]] Origin record_for(const std::string& name, const layout::Uuid& uuid,
+                                    const base::Fd& ring, uid_t owner);
+    /// Nothing when it is asleep, or not there at all.
+    [[nodiscard]] std::shared_ptr<Topic> awake(const std::string& name) const;
+    /// Whether a topic on disk waits for clients of an earlier daemon that may still have its newest events.
+    [[nodiscard]] bool is_missed(const std::string& name);
+    /// Learns of the topics on disk that were not adopted; they are asleep.
     void bring_back();
 
     /// @returns whether one was made
     /// @throws Error: bad_argument, topic_exists, different_options, limit
     bool create(const std::string& name, const TopicOptions& options, bool if_missing,
                 uid_t creator);
-    /// @throws Error(bad_argument), Error(no_such_topic)
-    [[nodiscard]] std::shared_ptr<Topic> find(const std::string& name) const;
+    /// Awake, or woken up. @throws Error: bad_argument, no_such_topic, limit, damaged, system
+    [[nodiscard]] std::shared_ptr<Topic> find(const std::string& name);
     /// @throws Error(busy) when it has holders and not `force`
     void remove(const std::shared_ptr<Topic>& topic, bool force);
 
+    /// What there is of a topic that is asleep.
+    struct Extent {
+        Sequence first = 0;
+        Sequence head = 0;
+        Sequence written = 0;
+        Sequence durable = 0;
+    };
+    struct Entry {
+        std::string name;
+        std::shared_ptr<Topic> awake; // or nothing, and then
+        store::TopicRecord record = {};
+        Extent extent = {};
+        std::string directory = {};
+    };
     struct Page {
-        std::vector<std::shared_ptr<Topic>> topics; // in the order of names
+        std::vector<Entry> topics; // in the order of names
         bool more = false;
     };
-    [[nodiscard]] Page list(std::string_view after, std::size_t limit) const;
+    [[nodiscard]] Page list(std::string_view after, std::size_t limit);
+    /// Without waking it up. @throws as find()
+    [[nodiscard]] Entry look(const std::string& name);
+
+    /// Puts to sleep what nobody has used since the last time; whether there are others to come.
+    bool put_to_sleep();
 
     /// Takes the cursors of all durable subscriptions that are held; whether there are any.
     bool take_stock();
@@ -62,10 +99,21 @@ class Registry {
     [[nodiscard]] std::vector<std::string> close_all(Deadline deadline);
 
   private:
-    void check_limits(uid_t creator, const MemoryNeed& need);
+    void check_count(uid_t creator) const;
+    void check_room(uid_t creator, const MemoryNeed& need);
     void check_available(const std::string& name) const;
+    [[noreturn]] static void refuse_missing(const std::string& name);
+    struct Asleep {
+        store::TopicRecord record;
+        std::optional<Extent> extent = {}; // when it was looked for
+    };
+    [[nodiscard]] std::shared_ptr<Topic> wake(const std::string& name);
+    [[nodiscard]] Entry entry_of(const std::string& name, Asleep& asleep);
+    static bool is_idle(const Topic& topic);
+    void put_to_sleep(const std::shared_ptr<Topic>& topic);
     [[nodiscard]] std::shared_ptr<Topic> make(const std::string& name, const TopicOptions& options,
                                               uid_t creator);
+    void carry_on(const std::shared_ptr<Topic>& topic);
     void carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log);
     [[nodiscard]] std::shared_ptr<Topic> make_on_disk(const std::string& name,
                                                       const store::TopicRecord& record,
@@ -73,12 +121,15 @@ class Registry {
     void add(const std::shared_ptr<Topic>& topic);
     void forget(const Topic& topic);
     void bring_back(const std::string& name);
+    const Deadline missed_until_;
     Sequence first_;
     spiller::Storage* storage_;
     system::DescriptorStore* descriptors_;
     std::uint64_t last_number_ = 0; // under which a topic is kept
     std::map<const Topic*, std::uint64_t> numbers_;
-    std::map<std::string, std::shared_ptr<Topic>, std::less<>> topics_;
+    std::map<std::string, std::shared_ptr<Topic>, std::less<>> topics_; // awake
+    std::map<std::string, Asleep, std::less<>> asleep_;
+    std::set<const Topic*> idle_; // at the last look
     std::map<std::string, std::string, std::less<>> unavailable_; // on disk: name, and why
     std::vector<std::weak_ptr<Topic>> removed_;                   // some of them still held
 };

@@ -1,5 +1,6 @@
 #include "daemon/registry/sessions.hpp"
 
+#include "base/peer.hpp"
 #include "base/random.hpp"
 #include "daemon/registry/limits.hpp"
 #include "shmbus/error.hpp"
@@ -68,6 +69,49 @@ void Sessions::adopt(const std::shared_ptr<Topic>& topic, const Topic::Adopted& 
                                Held{topic, entry.publishes, entry.entry, entry.booked.subscription,
                                     entry.booked.hold});
     last_lease_ = std::max(last_lease_, entry.booked.lease);
+}
+
+SessionId Sessions::waiting_for(std::uint32_t pid) const noexcept {
+    for (const auto& [id, session] : sessions_)
+        if (session.is_ghost && session.who.pid == pid) return id;
+    return 0;
+}
+
+SessionId Sessions::wait_for(std::uint32_t pid) {
+    Holder who{.session = ++last_session_, .pid = pid, .uid = 0, .command = base::command_of(static_cast<pid_t>(pid))};
+    sessions_.emplace(who.session,
+                      Session{.who = who, .ticket = new_ticket(), .connected = false, .is_ghost = true});
+    return who.session;
+}
+
+Sessions::LeaseId Sessions::take_over(SessionId session, const std::shared_ptr<Topic>& topic,
+                                      bool publishes, std::uint32_t entry, std::uint64_t mark) {
+    auto& owner = get(session);
+    const SessionId ghost = waiting_for(owner.who.pid);
+    auto& left = ghost == 0 ? owner.held : sessions_.at(ghost).held;
+    const auto it = std::find_if(left.begin(), left.end(), [&](const auto& held) {
+        return held.second.topic == topic && held.second.publishes == publishes &&
+               held.second.entry == entry;
+    });
+    const LeaseId lease = new_lease();
+    if (ghost == 0 || it == left.end() ||
+        !topic->pass_on(publishes, entry, mark, owner.who, lease))
+        throw Error(Errc::bad_argument, "topic " + topic->name() + ": nobody knows this entry");
+    owner.held.emplace(lease, std::move(it->second));
+    left.erase(it);
+    if (left.empty()) {
+        sessions_.erase(ghost);
+        on_gone_(ghost);
+    }
+    return lease;
+}
+
+void Sessions::restore_hold(SessionId session, LeaseId lease, const std::string& subscription,
+                            const base::Fd& page) {
+    auto& held = get(session, lease);
+    held.hold = held.topic->subscriptions().restore(subscription, get(session).who, page);
+    held.subscription = subscription;
+    held.topic->note_subscription(*held.entry, subscription, held.hold);
 }
 
 std::optional<SessionId> Sessions::resume(const base::Peer& peer, Ticket ticket) {

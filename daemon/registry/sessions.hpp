@@ -28,6 +28,8 @@ struct Ended {
 
 class Sessions {
   public:
+    using LeaseId = std::uint64_t;
+
     /// Called when a session is gone, with its id.
     explicit Sessions(std::function<void(SessionId)> on_gone) : on_gone_(std::move(on_gone)) {}
 
@@ -40,12 +42,22 @@ class Sessions {
     [[nodiscard]] std::optional<Holder> holder(SessionId session) const;
     /// The name that the pidfd of its process is kept under. @pre it is there
     [[nodiscard]] std::string kept_as(SessionId session) const;
+    /// One without a connection, for a process that seems to hold something; and the one there is, or 0.
+    SessionId wait_for(std::uint32_t pid);
+    [[nodiscard]] SessionId waiting_for(std::uint32_t pid) const noexcept;
+    [[nodiscard]] LeaseId new_lease() noexcept { return ++last_lease_; }
+    /// What such a session holds goes to the session of the process that it waited for.
+    /// @throws Error(bad_argument) when it is not so
+    LeaseId take_over(SessionId session, const std::shared_ptr<Topic>& topic, bool publishes,
+                      std::uint32_t entry, std::uint64_t mark);
+    /// And it held a durable subscription with it. @throws Error
+    void restore_hold(SessionId session, LeaseId lease, const std::string& subscription,
+                      const base::Fd& page);
     /// The session of this ticket, if it is that very process's and has no connection.
     [[nodiscard]] std::optional<SessionId> resume(const base::Peer& peer, Ticket ticket);
     [[nodiscard]] std::size_t count() const noexcept { return sessions_.size(); }
     [[nodiscard]] std::size_t count(uid_t uid) const noexcept;
 
-    using LeaseId = std::uint64_t;
     struct PublisherGrant {
         LeaseId lease;
         Topic::PublisherEntry entry;
@@ -91,6 +103,7 @@ class Sessions {
         Holder who;
         Ticket ticket;
         bool connected = true;
+        bool is_ghost = false; // nobody said hello
         std::map<LeaseId, Held> held = {};
     };
     static void abandon(const Held& held) noexcept;

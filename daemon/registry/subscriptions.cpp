@@ -59,6 +59,16 @@ void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint6
     if (take(subscription)) store(name, subscription);
 }
 
+std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
+                                     const base::Fd& page) {
+    if (const auto found = all_.find(name); found != all_.end()) refuse_while_held(found->second, name);
+    check_name(name);
+    const std::uint64_t hold = last_hold_ + 1;
+    adopt(name, who, hold, page);
+    if (pages_ != nullptr) pages_->keep(kept_as(hold), page);
+    return hold;
+}
+
 Subscriptions::Subscription& Subscriptions::get(const std::string& name) {
     const auto found = all_.find(name);
     if (found == all_.end())

@@ -56,6 +56,17 @@ layout::RingParameters Topic::parameters_of(const TopicOptions& options, Sequenc
     return parameters;
 }
 
+TopicOptions Topic::options_of(const layout::RingParameters& parameters) noexcept {
+    return {.full = static_cast<FullPolicy>(parameters.full_policy),
+            .capacity = parameters.capacity,
+            .slot_bytes = parameters.slot_bytes,
+            .max_event = parameters.max_event,
+            .pool_bytes = parameters.pool_bytes,
+            .evict_after_ms = parameters.evict_after_ms,
+            .hold_timeout_ms = parameters.hold_timeout_ms,
+            .retention = Retention::memory};
+}
+
 MemoryNeed Topic::need_of(const layout::RingParameters& parameters) noexcept {
     const auto ring = layout::geometry_of(parameters);
     const auto readers = layout::readers_geometry_of(parameters);
@@ -183,6 +194,32 @@ std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& hold
                 {.session = holder.session, .lease = lease, .mark = reader.last_token});
     ring::lease_reader(view_, *entry, reader.last_token, holder.pid);
     return SubscriberEntry{*entry, reader.last_token};
+}
+
+bool Topic::pass_on(bool publishes, std::uint32_t entry, std::uint64_t mark, const Holder& to,
+                    std::uint64_t lease) noexcept {
+    const auto role = publishes ? Books::Role::publisher : Books::Role::subscriber;
+    if (entry >= (publishes ? publishers_.size() : readers_.size())) return false;
+    auto& holder = publishes ? publishers_[entry] : readers_[entry].holder;
+    auto booked = books_.look(role, entry);
+    if (!holder || !booked || holder->pid != to.pid) return false;
+    // A subscriber that had not attached yet has no mark.
+    const bool same = publishes ? booked->mark == mark
+                                : booked->mark == 0 || booked->mark == (mark & ~(tokens_per_lease - 1));
+    if (!same) return false;
+    booked->session = to.session;
+    booked->lease = lease;
+    books_.book(role, entry, *booked);
+    holder = to;
+    return true;
+}
+
+void Topic::make_exclusive(std::uint32_t entry) noexcept {
+    auto booked = books_.look(Books::Role::publisher, entry);
+    if (!booked || publisher_count() != 1) return;
+    booked->exclusive = true;
+    books_.book(Books::Role::publisher, entry, *booked);
+    exclusive_id_ = last_publisher_id_;
 }
 
 void Topic::note_subscription(std::uint32_t entry, const std::string& name,

@@ -39,6 +39,9 @@ class Topic {
 
     [[nodiscard]] static layout::RingParameters parameters_of(const TopicOptions& options,
                                                               Sequence first) noexcept;
+    /// Of a topic in memory; the inverse.
+    [[nodiscard]] static TopicOptions
+    options_of(const layout::RingParameters& parameters) noexcept;
     /// @pre layout::problem_with(parameters).empty()
     [[nodiscard]] static MemoryNeed need_of(const layout::RingParameters& parameters) noexcept;
 
@@ -79,6 +82,11 @@ class Topic {
     };
     [[nodiscard]] std::optional<SubscriberEntry> lease_subscriber(const Holder& holder,
                                                                   std::uint64_t lease = 0);
+    /// An entry goes to another holder of the same process, if it is what it says. @returns whether it is
+    bool pass_on(bool publishes, std::uint32_t entry, std::uint64_t mark, const Holder& to,
+                 std::uint64_t lease) noexcept;
+    /// The publisher of this entry is the only one.
+    void make_exclusive(std::uint32_t entry) noexcept;
     /// It is the holder of a durable subscription, too.
     void note_subscription(std::uint32_t entry, const std::string& name, std::uint64_t hold) noexcept;
     void abandon_subscriber(std::uint32_t entry) noexcept;

@@ -27,6 +27,11 @@ class Storage {
     [[nodiscard]] std::optional<store::TopicRecord> find(const std::string& name);
     [[nodiscard]] OpenLog open(const std::string& name, const store::TopicRecord& record);
 
+    /// Where its files are.
+    [[nodiscard]] std::string path_of(const std::string& name) const {
+        return state_.topic_path(name);
+    }
+
     [[nodiscard]] store::CursorKeeper& cursors() noexcept { return cursors_; }
     void carry(std::shared_ptr<DiskTopic> topic) { spiller_.add(std::move(topic)); }
     /// As Spiller::finish().

@@ -13,6 +13,9 @@ namespace shmbus::client {
 
 namespace {
 
+/// For who waits for a file.
+constexpr auto sleep_when_behind = std::chrono::milliseconds(20);
+
 ring::Filter filter_of(const SubscribeOptions& options) {
     ring::Filter filter{options.types, options.key, 0};
     if (options.key) filter.key_hash = base::key_hash(*options.key);
@@ -30,7 +33,8 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
                    const SubscribeOptions& options)
     : attachment_(std::move(session), std::move(lease), Role::subscriber),
       filter_(filter_of(options)), reader_(attachment_.topic(), attachment_.lease().entry,
-                                           attachment_.lease().token, options.lossy, filter_),
+                                           attachment_.lease().token, options.lossy, filter_,
+                                           ring::End::removed),
       page_(attachment_.cursor_page()), auto_acknowledge_(options.auto_acknowledge),
       trusts_publishers_(options.trust_publishers.value_or(attachment_.lease().trusted)),
       spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin) {
@@ -87,7 +91,7 @@ Receiver::Look Receiver::look_back(HeldEvent& held, Received& received) noexcept
         return past_->position() > behind_until_ && reader_.has(past_->position(), margin);
     };
     // With some distance: it would be overrun again while it reads the first ones.
-    stuck_ = false;
+    look_again_ = Deadline::now();
     if (back_in_the_ring(reader_.ring().capacity() / 2)) {
         behind_ = false;
         return Look::skipped;
@@ -116,7 +120,7 @@ Receiver::Look Receiver::look_back(HeldEvent& held, Received& received) noexcept
         past_->ring_has_lost(behind_until_);
         return Look::skipped;
     }
-    stuck_ = true;
+    look_again_ = sleep_when_behind;
     if (!is_over()) return Look::nothing;
     received = Nothing::closed;
     return Look::found;
@@ -126,8 +130,7 @@ Receiver::Look Receiver::look_back(HeldEvent& held, Received& received) noexcept
 bool Receiver::is_over() const noexcept {
     const auto& header = attachment_.topic().ring.header();
     const auto state = static_cast<layout::RingState>(header.state.load_acquire());
-    return (state == layout::RingState::closed || state == layout::RingState::removed) &&
-           header.written.load_acquire() >= past_->position();
+    return state == layout::RingState::removed && header.written.load_acquire() >= past_->position();
 }
 
 Receiver::Look Receiver::look(Received& received) noexcept {
@@ -212,7 +215,6 @@ Received Receiver::park(Deadline deadline) noexcept {
     // Whoever maps the ring can move its sleepers to a futex of its own (FUTEX_REQUEUE asks for no
     // right to write), where nobody wakes them: so nobody sleeps for ever.
     constexpr std::chrono::nanoseconds longest_sleep = std::chrono::minutes(1);
-    constexpr std::chrono::nanoseconds sleep_when_behind = std::chrono::milliseconds(20);
     Received received = Nothing::timed_out;
     for (;;) {
         const std::uint64_t armed_at = reader_.arm();
@@ -224,9 +226,8 @@ Received Receiver::park(Deadline deadline) noexcept {
             if (deadline.passed()) return Nothing::timed_out;
             continue;
         }
-        // Nobody rings for who waits for a file.
-        const auto longest = behind_ ? sleep_when_behind : longest_sleep;
-        const Deadline until = std::min(deadline.when(), Deadline(longest).when());
+        const Deadline until =
+            std::min({deadline.when(), look_again().when(), Deadline(longest_sleep).when()});
         const auto woken = reader_.sleep(armed_at, until);
         if (woken == base::Woken::interrupted) return Nothing::interrupted;
         if (woken == base::Woken::timed_out && deadline.passed()) return Nothing::timed_out;

@@ -39,7 +39,12 @@ class Receiver {
     [[nodiscard]] bool is_ready() const noexcept {
         if (page_ != nullptr && hold_state() != layout::HoldState::live)
             return hold_state() == layout::HoldState::ended;
-        return pending_.has_value() || free_ == 0 || (behind_ ? !stuck_ : reader_.is_ready());
+        return pending_.has_value() || free_ == 0 ||
+               (behind_ ? look_again_.passed() : reader_.is_ready());
+    }
+    /// When to look whether it is, although nobody rings: nobody does for who waits for a file.
+    [[nodiscard]] Deadline look_again() const noexcept {
+        return behind_ ? look_again_ : Deadline::never();
     }
     /// First half of sleeping, for a wait on several: look again, then sleep on this.
     [[nodiscard]] base::Watched arm() noexcept { return {&reader_.event_word(), reader_.arm()}; }
@@ -78,7 +83,6 @@ class Receiver {
     ring::Reader reader_;
     layout::CursorPage* page_; // of a durable subscription
     bool behind_ = false;      // what is next comes from past_
-    bool stuck_ = false;       // it had nothing at the last look
     bool auto_acknowledge_;
     bool trusts_publishers_;
     std::chrono::nanoseconds spin_;
@@ -86,6 +90,7 @@ class Receiver {
     std::optional<Past> past_;   // of a topic on disk
     Sequence behind_until_ = 0;  // the ring has lost what is up to here
     Deadline patience_ = Deadline::now();
+    Deadline look_again_ = Deadline::now(); // past_ had nothing at the last look
     bool orphaned_ = false;
     std::uint64_t free_ = ~std::uint64_t{0}; // bit i: held_[i] is free
     std::array<HeldEvent, layout::hold_cells> held_;

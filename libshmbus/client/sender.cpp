@@ -43,6 +43,15 @@ Sender::Sender(std::shared_ptr<control::Session> session, control::Lease lease,
     : attachment_(std::move(session), std::move(lease), Role::publisher),
       writer_(make_writer(attachment_, options.exclusive)), timeout_(options.timeout) {}
 
+template <class Work> PublishOutcome Sender::insist(Deadline deadline, Work work) noexcept {
+    for (;;) {
+        const PublishOutcome outcome = work();
+        if (outcome != PublishOutcome::closed) return outcome;
+        const PublishOutcome open = writer_->wait_until_open(deadline);
+        if (open != PublishOutcome::published) return open;
+    }
+}
+
 std::uint64_t Sender::max_event() const noexcept { return writer_->ring().parameters().max_event; }
 
 Deadline Sender::default_deadline() const noexcept {
@@ -88,7 +97,8 @@ PublishOutcome Sender::take_chunk(layout::EventHeader& header, std::size_t size,
     if (size > max_event() || geometry.class_count == 0 ||
         needed > geometry.classes[geometry.class_count - 1].bytes)
         return PublishOutcome::too_large;
-    const auto outcome = writer_->take_chunk(needed, deadline, header.chunk);
+    const auto outcome = insist(
+        deadline, [&] { return writer_->take_chunk(needed, deadline, header.chunk); });
     if (outcome == PublishOutcome::published)
         std::memcpy(writer_->ring().chunk(header.chunk).data(), extension_.data(),
                     header.extension);
@@ -97,7 +107,8 @@ PublishOutcome Sender::take_chunk(layout::EventHeader& header, std::size_t size,
 
 PublishResult Sender::send(const ring::Draft& draft, Deadline deadline) noexcept {
     ring::Run run;
-    const auto outcome = writer_->publish({&draft, 1}, deadline, run);
+    const auto outcome =
+        insist(deadline, [&] { return writer_->publish({&draft, 1}, deadline, run); });
     return {outcome, run.last};
 }
 
@@ -154,7 +165,9 @@ BatchResult Sender::publish(std::span<const Outgoing> events, Deadline deadline)
 bool Sender::flush(std::span<const ring::Draft> drafts, Deadline deadline,
                    BatchResult& result) noexcept {
     ring::Run run;
-    result.outcome = writer_->publish(drafts, deadline, run);
+    result.outcome = insist(deadline, [&] {
+        return writer_->publish(drafts, deadline, run);
+    });
     result.published += run.published;
     if (run.published != 0) result.last = run.last;
     return result.outcome == PublishOutcome::published;

@@ -40,6 +40,8 @@ class Sender {
                                  Deadline deadline) noexcept;
 
     [[nodiscard]] bool fits_slot(const layout::EventHeader& header) const noexcept;
+    /// Does `work`, again if the daemon went away in order and another one came in time.
+    template <class Work> PublishOutcome insist(Deadline deadline, Work work) noexcept;
     PublishResult send(const ring::Draft& draft, Deadline deadline) noexcept;
     /// Publishes the drafts gathered; false: not all of them.
     bool flush(std::span<const ring::Draft> drafts, Deadline deadline,

@@ -33,9 +33,10 @@ Sleeper::~Sleeper() {
     thread_.join();
 }
 
-void Sleeper::watch(std::span<const base::Watched> words) noexcept {
+void Sleeper::watch(std::span<const base::Watched> words, Deadline until) noexcept {
     {
         const std::lock_guard lock(mutex_);
+        ordered_until_ = until;
         ordered_.assign(words.begin(), words.end()); // within what was reserved
     }
     poke_.store_release(1); // pairs with futex_wait()
@@ -46,15 +47,17 @@ bool Sleeper::take_orders() noexcept {
     poke_.store_relaxed(0);
     const std::lock_guard lock(mutex_);
     watched_.assign(ordered_.begin(), ordered_.end());
+    until_ = watched_.empty() ? Deadline::never() : ordered_until_;
     return !stop_;
 }
 
 void Sleeper::main() noexcept {
     base::name_this_thread();
     while (take_orders())
-        while (base::futex_wait(watched_, poke_, Deadline::never()) == base::Woken::look) {
+        while (base::futex_wait(watched_, poke_, until_) != base::Woken::interrupted) {
             if (watched_.empty()) continue;
             watched_.clear();
+            until_ = Deadline::never();
             changed_();
         }
 }

@@ -22,9 +22,9 @@ class Sleeper {
     Sleeper(const Sleeper&) = delete;
     Sleeper& operator=(const Sleeper&) = delete;
 
-    /// Sleeps on these words from now on, at most max_watched, until one of them changes; then on
-    /// nothing until the next call. They may go away once others, or none, were given.
-    void watch(std::span<const base::Watched> words) noexcept;
+    /// Sleeps on these words from now on, at most max_watched, until one of them changes, or `until`; then
+    /// on nothing until the next call. They may go away once others, or none, were given.
+    void watch(std::span<const base::Watched> words, Deadline until = Deadline::never()) noexcept;
 
   private:
     void main() noexcept;
@@ -34,8 +34,10 @@ class Sleeper {
     pid_t process_;
     std::mutex mutex_;
     std::vector<base::Watched> ordered_; // guarded by mutex_
-    bool stop_ = false;                  // likewise
+    Deadline ordered_until_ = Deadline::never(); // likewise
+    bool stop_ = false;                          // likewise
     std::vector<base::Watched> watched_; // the thread's
+    Deadline until_ = Deadline::never(); // likewise
     base::Word32 poke_{0};               // 1: there are new orders
     std::thread thread_;
 };

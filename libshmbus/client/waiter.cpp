@@ -63,6 +63,14 @@ void Waiter::arm() noexcept {
     for (std::size_t i = 0; i < members_.size(); ++i) watched_[i] = members_[i].receiver->arm();
 }
 
+/// The first of them that is to be looked at although nobody rings.
+Deadline Waiter::look_again() const noexcept {
+    auto first = Deadline::never();
+    for (const auto& member : members_)
+        if (const auto when = member.receiver->look_again(); when.when() < first.when()) first = when;
+    return first;
+}
+
 /// What no sleeper watches.
 std::span<const base::Watched> Waiter::own() const noexcept {
     const bool all_watched = sleepers_.size() * base::max_watched >= watched_.size();
@@ -74,7 +82,7 @@ void Waiter::order_sleepers() noexcept {
     auto rest = std::span<const base::Watched>(watched_).subspan(own().size());
     for (const auto& sleeper : sleepers_) {
         const auto group = rest.first(std::min(rest.size(), base::max_watched));
-        sleeper->watch(group);
+        sleeper->watch(group, look_again());
         rest = rest.subspan(group.size());
     }
 }
@@ -93,7 +101,8 @@ Ready Waiter::wait(Deadline deadline) noexcept {
         }
         order_sleepers();
         if (deadline.passed()) return {};
-        const Deadline until = std::min(deadline.when(), Deadline(longest_sleep).when());
+        const Deadline until =
+            std::min({deadline.when(), look_again().when(), Deadline(longest_sleep).when()});
         const auto woken = base::futex_wait(own(), wake_, until);
         const bool was_changed = wake_.exchange_seq_cst(0) != 0; // pairs with changed()
         if (interrupted_.exchange(false)) return {nullptr, Nothing::interrupted};

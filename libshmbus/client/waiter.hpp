@@ -28,6 +28,7 @@ class Waiter {
     Subscription* find() noexcept;
     void arm() noexcept;
     void order_sleepers() noexcept;
+    [[nodiscard]] Deadline look_again() const noexcept;
     [[nodiscard]] std::span<const base::Watched> own() const noexcept;
     void changed() noexcept;
     void lower() const noexcept;

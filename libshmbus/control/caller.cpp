@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fcntl.h>
+#include <sys/resource.h>
 
 namespace shmbus::control {
 
@@ -25,6 +26,30 @@ base::Fd keep(const kj::Maybe<int>& received) {
         return fd;
     }
     throw Error(Errc::damaged, "the daemon sent no descriptor of the topic's memory");
+}
+
+/// Another descriptor of the same, if it is not one of the last that this process may have: those are the
+/// program's.
+base::Fd spare(const base::Fd& fd) {
+    rlimit limit{};
+    base::Fd twin(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+    const bool enough = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+                        static_cast<rlim_t>(twin.get()) < limit.rlim_cur / 2;
+    return twin && enough ? std::move(twin) : base::Fd();
+}
+
+Mapped keep_mapped(const Mapped& what, const Lease& lease) {
+    Mapped mapped{what.topic,
+                  lease.uuid,
+                  lease.publisher != 0,
+                  what.exclusive,
+                  lease.entry,
+                  lease.publisher != 0 ? lease.publisher : lease.token,
+                  what.subscription,
+                  spare(lease.ring),
+                  spare(lease.readers),
+                  lease.cursor_page ? spare(lease.cursor_page) : base::Fd()};
+    return mapped;
 }
 
 } // namespace
@@ -122,9 +147,10 @@ kj::Promise<void> Caller::finish(Link& link, const std::shared_ptr<Opening>& ope
             KJ_IF_MAYBE (there, page) return there->getFd();
             return kj::Maybe<int>(nullptr);
         })
-        .then(opening->trouble.noting([opening](const kj::Maybe<int>& fd) {
+        .then(opening->trouble.noting([opening, &link](const kj::Maybe<int>& fd) {
             if (opening->lease.acknowledged || fd != nullptr) opening->lease.cursor_page = keep(fd);
             if (opening->abandoned) throw Error(Errc::timed_out, "given up");
+            link.keep(opening->number, keep_mapped(opening->mapped, opening->lease));
         }))
         .attach(kj::mv(page))
         .catch_([opening, &link](kj::Exception&& e) {

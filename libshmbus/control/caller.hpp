@@ -31,7 +31,8 @@ class Caller : public std::enable_shared_from_this<Caller> {
     void call(const std::string& doing, std::chrono::nanoseconds limit, Send send, Read read);
     /// The same for an answer with a lease; `read(answer, lease)` takes what publishers and
     /// subscribers do not have alike.
-    template <class Send, class Read> Lease open(const std::string& doing, Send send, Read read);
+    template <class Send, class Read>
+    Lease open(const std::string& doing, Mapped what, Send send, Read read);
 
     const std::string socket;
     const std::chrono::nanoseconds timeout; // of a call
@@ -39,7 +40,8 @@ class Caller : public std::enable_shared_from_this<Caller> {
   private:
     /// An open under way; on the heap, because it may outlive its caller's patience.
     struct Opening {
-        Trouble trouble;
+        Mapped mapped; // what it will have been
+        Trouble trouble = {};
         Lease lease{};
         std::uint64_t number = 0; // the link's, of the lease
         bool abandoned = false;
@@ -90,8 +92,8 @@ void Caller::call(const std::string& doing, std::chrono::nanoseconds limit, Send
 }
 
 template <class Send, class Read>
-Lease Caller::open(const std::string& doing, Send send, Read read) {
-    const auto opening = std::make_shared<Opening>();
+Lease Caller::open(const std::string& doing, Mapped what, Send send, Read read) {
+    const auto opening = std::make_shared<Opening>(Opening{std::move(what)});
     run(doing, timeout, opening->trouble, [&](protocol::Session::Client session) {
         auto take = [=, link = link_.get()](auto&& answer) {
             if (answer.hasRefusal()) throw_refusal(answer.getRefusal());

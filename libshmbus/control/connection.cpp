@@ -52,6 +52,31 @@ bool try_connect(const base::Fd& fd, const std::string& path) {
     }
 }
 
+/// Stands for one of its descriptors, and keeps it open as long as it may be sent.
+class MappedMemory final : public protocol::Memory::Server {
+  public:
+    MappedMemory(std::shared_ptr<const Mapped> mapped, const base::Fd& fd)
+        : mapped_(std::move(mapped)), fd_(fd.get()) {}
+    kj::Maybe<int> getFd() override { return fd_; }
+
+  private:
+    std::shared_ptr<const Mapped> mapped_;
+    int fd_;
+};
+
+void write_mapped(const std::shared_ptr<const Mapped>& mapped, protocol::Mapped::Builder to) {
+    to.setTopic(to_kj(mapped->topic));
+    to.setUuid(kj::arrayPtr(mapped->uuid.data(), mapped->uuid.size()));
+    to.setPublishes(mapped->publishes);
+    to.setExclusive(mapped->exclusive);
+    to.setEntry(mapped->entry);
+    to.setMark(mapped->mark);
+    to.setSubscription(to_kj(mapped->subscription));
+    to.setRing(kj::heap<MappedMemory>(mapped, mapped->ring));
+    to.setReaders(kj::heap<MappedMemory>(mapped, mapped->readers));
+    if (mapped->cursor) to.setCursor(kj::heap<MappedMemory>(mapped, mapped->cursor));
+}
+
 } // namespace
 
 Connection::Connection(kj::Own<kj::AsyncCapabilityStream> stream, kj::Function<void()> broke)
@@ -151,19 +176,49 @@ kj::Promise<void> Link::say_hello() {
             ticket_ = answer.getTicket();
             base::log(LogLevel::info, "connected to the daemon at " + socket_ + ", " +
                                           to_string(answer.getServer()).substr(0, 64));
-            if (answer.getResumed()) return resume();
-            leases_.clear(); // that daemon knows nothing of them
-            return kj::READY_NOW;
+            return answer.getResumed() ? resume() : restore(0);
         }));
 }
 
 /// Both sides agree on what is held before anything else is asked for.
 kj::Promise<void> Link::resume() {
     auto request = session().keepRequest();
-    auto list = request.initLeases(static_cast<unsigned>(leases_.size()));
-    unsigned i = 0;
-    for (const auto& [number, lease] : leases_) list.set(i++, lease);
-    return request.send().ignoreResult();
+    std::vector<std::uint64_t> held;
+    for (const auto& [number, lease] : leases_)
+        if (lease.ticket == ticket_) held.push_back(lease.lease);
+    auto list = request.initLeases(static_cast<unsigned>(held.size()));
+    for (unsigned i = 0; i < held.size(); ++i) list.set(i, held[i]);
+    return request.send().ignoreResult().then([this] { return restore(0); });
+}
+
+/// What another session had, and this daemon does not know: one after the other.
+kj::Promise<void> Link::restore(std::uint64_t behind) {
+    auto next = leases_.upper_bound(behind);
+    while (next != leases_.end() && next->second.ticket == ticket_) ++next;
+    if (next == leases_.end()) return kj::READY_NOW;
+    const std::uint64_t number = next->first;
+    const auto& mapped = next->second.mapped;
+    if (!mapped || !mapped->ring || !mapped->readers) { // nothing to hand back
+        leases_.erase(next);
+        return restore(number);
+    }
+    auto request = session().restoreRequest();
+    write_mapped(mapped, request.initMapped());
+    return request.send().then([this, number](auto&& answer) {
+        if (const auto held = leases_.find(number); answer.hasRefusal()) {
+            base::log(LogLevel::error, "what was open of a topic is lost: " +
+                                           to_string(answer.getRefusal().getMessage()));
+            leases_.erase(number);
+        } else if (held != leases_.end()) { // else it was released meanwhile
+            held->second.lease = answer.getLease();
+            held->second.ticket = ticket_;
+        } else {
+            auto release = session().releaseRequest();
+            release.setLease(answer.getLease());
+            in_background(release.send().ignoreResult());
+        }
+        return restore(number);
+    });
 }
 
 /// What is held is claimed again as soon as there is a daemon.
@@ -184,23 +239,28 @@ kj::Promise<void> Link::reconnect() {
 protocol::Session::Client Link::session() { return connection_->session.value(); }
 
 std::uint64_t Link::keep(std::uint64_t lease) {
-    leases_.emplace(++last_number_, lease);
+    leases_.emplace(++last_number_, Held{lease, ticket_, nullptr});
     return last_number_;
+}
+
+void Link::keep(std::uint64_t number, Mapped mapped) {
+    if (const auto held = leases_.find(number); held != leases_.end())
+        held->second.mapped = std::make_shared<const Mapped>(std::move(mapped));
 }
 
 std::uint64_t Link::lease(std::uint64_t number) const {
     const auto found = leases_.find(number);
     if (found == leases_.end())
         throw Error(Errc::disconnected, "the daemon that opened the subscription is gone");
-    return found->second;
+    return found->second.lease;
 }
 
 kj::Promise<void> Link::release(std::uint64_t number) {
-    const auto lease = leases_.extract(number);
-    if (lease.empty() || !connection_ || !connection_->session || connection_->broken())
+    const auto held = leases_.extract(number);
+    if (held.empty() || held.mapped().ticket != ticket_ || !connection_ || !connection_->session || connection_->broken())
         return kj::READY_NOW;
     auto request = session().releaseRequest();
-    request.setLease(lease.mapped());
+    request.setLease(held.mapped().lease);
     ++releasing_;
     return request.send().ignoreResult().attach(kj::defer([this] { --releasing_; }));
 }

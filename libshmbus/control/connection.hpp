@@ -6,11 +6,13 @@
 
 #include "base/fd.hpp"
 #include "control/protocol.hpp"
+#include "layout/ring.hpp"
 
 #include <capnp/rpc-twoparty.h>
 #include <exception>
 #include <kj/async-io.h>
 #include <map>
+#include <memory>
 #include <optional>
 
 namespace shmbus::control {
@@ -35,6 +37,20 @@ class Trouble {
 
   private:
     std::exception_ptr what_;
+};
+
+/// What a lease named, kept to be handed back to a daemon that lost it.
+struct Mapped {
+    std::string topic;
+    layout::Uuid uuid{};
+    bool publishes = false;
+    bool exclusive = false;
+    std::uint32_t entry = 0;
+    std::uint64_t mark = 0; // the publisher's id, or the subscriber's token
+    std::string subscription = {};
+    base::Fd ring = {};
+    base::Fd readers = {};
+    base::Fd cursor = {};
 };
 
 /// A connected socket and what speaks on it.
@@ -71,6 +87,8 @@ class Link final : private kj::TaskSet::ErrorHandler {
     /// A lease that the daemon gave is ours until it is released, whatever becomes of the connection.
     /// @returns its number here: one that another daemon gives may have the same there
     std::uint64_t keep(std::uint64_t lease);
+    /// What it named, to be handed back when it has to be.
+    void keep(std::uint64_t number, Mapped mapped);
     /// Its number there. @throws Error(disconnected) when the daemon at hand does not know it
     [[nodiscard]] std::uint64_t lease(std::uint64_t number) const;
     /// Tells the daemon, now or when it is there again, that a lease is over.
@@ -87,6 +105,7 @@ class Link final : private kj::TaskSet::ErrorHandler {
     [[nodiscard]] kj::Promise<void> connect(base::Fd socket);
     [[nodiscard]] kj::Promise<void> say_hello();
     [[nodiscard]] kj::Promise<void> resume();
+    [[nodiscard]] kj::Promise<void> restore(std::uint64_t behind);
     void broke();
     [[nodiscard]] kj::Promise<void> reconnect();
     void taskFailed(kj::Exception&&) override {} // the late answer of a connection that broke
@@ -100,7 +119,12 @@ class Link final : private kj::TaskSet::ErrorHandler {
     kj::ForkedPromise<std::exception_ptr> attempt_ = nullptr;
     std::uint64_t ticket_ = 0; // of the session
     std::uint64_t last_number_ = 0;
-    std::map<std::uint64_t, std::uint64_t> leases_; // by their numbers here
+    struct Held {
+        std::uint64_t lease;  // its number there,
+        std::uint64_t ticket; // in the session of this ticket
+        std::shared_ptr<const Mapped> mapped;
+    };
+    std::map<std::uint64_t, Held> leases_; // by their numbers here
     kj::TaskSet background_;
     unsigned releasing_ = 0; // told to the daemon, and not yet answered
     kj::Duration pause_;     // before the next attempt

@@ -2,7 +2,7 @@
 # The control protocol of shmbus: what a client and shmbusd say to each other.
 #
 # Transport: Cap'n Proto RPC over a Unix stream socket; descriptors travel beside the capabilities
-# that stand for them (SCM_RIGHTS, at most 4 a message). Events never travel here: the data plane is
+# that stand for them (SCM_RIGHTS, at most 4 a message); from a client with `restore` alone. Events never travel here: the data plane is
 # the shared memory that this protocol hands out.
 #
 # Who: the daemon takes the peer's pid, uid and groups from the socket (SO_PEERCRED, SO_PEERGROUPS)
@@ -117,6 +117,11 @@ interface Session {
 
   persist @15 (lease :UInt64) -> (refusal :Refusal);
   # What the holder of a durable subscription has noted in its page is on disk when this is answered.
+
+  restore @16 (mapped :Mapped) -> (lease :UInt64, refusal :Refusal);
+  # The daemon that gave a lease was killed, and nobody kept what it had: the client hands the memory back,
+  # one call for each lease, before it asks for anything else. If the topic goes on with it, the lease does.
+  # Else the ring is marked removed, for all who map it.
 }
 
 struct TopicAccess {
@@ -130,6 +135,19 @@ struct TopicAccess {
 
 interface Memory {
   # Stands for a descriptor (Capability::Client::getFd). It has no methods.
+}
+
+struct Mapped {
+  topic @0 :Text;
+  uuid @1 :Data;
+  publishes @2 :Bool;
+  exclusive @3 :Bool;
+  entry @4 :UInt32;
+  mark @5 :UInt64;       # the publisher's id, or the subscriber's token
+  subscription @6 :Text; # a durable one's name
+  ring @7 :Memory;       # opened in any way
+  readers @8 :Memory;
+  cursor @9 :Memory;     # of a durable subscription
 }
 
 struct SubscriptionInfo {

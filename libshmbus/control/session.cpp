@@ -97,7 +97,7 @@ const std::string& Session::socket() const noexcept { return impl_->caller->sock
 Lease Session::open_publisher(std::string_view topic, bool exclusive) {
     const std::string name(topic);
     auto lease = impl_->caller->open(
-        of_topic("opening a publisher of", topic),
+        of_topic("opening a publisher of", topic), {.topic = name, .exclusive = exclusive},
         [&](protocol::Session::Client& session) {
             auto request = session.openPublisherRequest();
             request.setTopic(to_kj(name));
@@ -117,7 +117,7 @@ Lease Session::open_subscriber(std::string_view topic, std::string_view subscrip
     const std::string name(topic);
     const std::string wanted(subscription);
     auto lease = impl_->caller->open(
-        of_topic("opening a subscriber of", topic),
+        of_topic("opening a subscriber of", topic), {.topic = name, .subscription = wanted},
         [&](protocol::Session::Client& session) {
             auto request = session.openSubscriberRequest();
             request.setTopic(to_kj(name));

@@ -64,6 +64,10 @@ inline constexpr std::uint64_t tokens_per_lease = std::uint64_t{1} << lease_bits
 constexpr std::uint64_t next_token(std::uint64_t token) noexcept {
     return (token & ~(tokens_per_lease - 1)) | ((token + 1) & (tokens_per_lease - 1));
 }
+/// The first token of the lease that an attach word is of; the subscriber may have come to a later one.
+constexpr std::uint64_t lease_of(std::uint64_t attach) noexcept {
+    return attach >> 8U & ~(tokens_per_lease - 1);
+}
 constexpr ReaderMode mode_of(std::uint64_t attach) noexcept {
     return static_cast<ReaderMode>(attach & 0xffU);
 }

@@ -22,13 +22,13 @@ bool Filter::lets_through(const layout::EventHeader& header) const noexcept {
 }
 
 Reader::Reader(const Topic& topic, std::uint32_t index, std::uint64_t token, bool lossy,
-               Filter filter) noexcept
+               Filter filter, End end) noexcept
     : topic_(topic), index_(index), token_(token),
       gates_(!lossy &&
              topic.ring.parameters().gate == static_cast<std::uint8_t>(layout::GateKind::readers) &&
              topic.ring.parameters().full_policy !=
                  static_cast<std::uint8_t>(FullPolicy::drop_oldest)),
-      filter_(std::move(filter)) {}
+      end_(end), filter_(std::move(filter)) {}
 
 // ---- joining -----------------------------------------------------------------------------------
 
@@ -162,8 +162,13 @@ bool Reader::is_ready() const noexcept {
     const std::int64_t ahead = stamp.ahead_of(next_);
     if (stamp.word() != 0 && ahead >= 0)
         return ahead > 0 || stamp.slot_state() != SlotState::claimed;
+    return is_at_end();
+}
+
+bool Reader::is_at_end() const noexcept {
     const auto state = static_cast<layout::RingState>(topic_.ring.header().state.load_seq_cst());
-    return state == layout::RingState::closed || state == layout::RingState::removed;
+    return state == layout::RingState::removed ||
+           (end_ == End::closed && state == layout::RingState::closed);
 }
 
 Reader::Look Reader::resolve(Stamp stamp) noexcept {
@@ -183,9 +188,7 @@ Reader::Look Reader::resolve(Stamp stamp) noexcept {
     }
     publish_cursor(); // past what the filter left out
     if (must_announce()) rejoin();
-    const auto state = static_cast<layout::RingState>(topic_.ring.header().state.load_seq_cst());
-    if (state != layout::RingState::closed && state != layout::RingState::removed)
-        return Look::nothing;
+    if (!is_at_end()) return Look::nothing;
     // A publisher looks at the state again after its claim: either it sees the ring closed, or we
     // see its claim here.
     const bool untouched = topic_.ring.slot(next_).stamp.load_seq_cst() == stamp.word();

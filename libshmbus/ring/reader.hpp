@@ -42,13 +42,19 @@ struct Filter {
     }
 };
 
+/// When nothing will come any more.
+enum class End : std::uint8_t {
+    closed,  // when the ring is closed: its daemon goes away in order
+    removed, // when the topic is: another daemon may open a closed ring again
+};
+
 /// One subscriber's eye on a ring. One thread at a time; interrupt() from anywhere.
 class Reader {
   public:
     /// For reader entry `index`, leased to the caller with attach token `token`.
     /// @pre the ring may be mapped read-only, the readers object for writing
     Reader(const Topic& topic, std::uint32_t index, std::uint64_t token, bool lossy,
-           Filter filter) noexcept;
+           Filter filter, End end = End::closed) noexcept;
 
     /// Attaches; afterwards publishers wait for this subscriber, unless it is lossy.
     void join(const Start& start) noexcept;
@@ -119,6 +125,7 @@ class Reader {
     Look report(Sequence last, GapReason reason) noexcept;
 
     void announce(Sequence cursor) noexcept;
+    [[nodiscard]] bool is_at_end() const noexcept;
     [[nodiscard]] bool was_evicted() const noexcept;
     [[nodiscard]] bool must_announce() const noexcept;
     [[nodiscard]] Sequence last_in(SlotState one, SlotState other) const noexcept;
@@ -131,6 +138,7 @@ class Reader {
     std::uint32_t index_;
     std::uint64_t token_;
     bool gates_; // publishers wait for this subscriber
+    End end_;
     Filter filter_;
     Sequence next_ = 1;         // the one to look at
     Sequence last_event_ = 0;   // the last one handed out

@@ -35,6 +35,24 @@ PublishOutcome Writer::take_chunk(std::uint64_t bytes, Deadline deadline,
     return outcome == PublishOutcome::timed_out ? PublishOutcome::pool_full : outcome;
 }
 
+PublishOutcome Writer::wait_until_open(Deadline deadline) noexcept {
+    const auto comes_back = [&] {
+        return topic_.ring.header().state.load_seq_cst() ==
+               static_cast<std::uint32_t>(layout::RingState::closed);
+    };
+    for (auto bell = topic_.space_bell(); policy_ == FullPolicy::block;) {
+        const std::uint64_t armed_at = bell.arm();
+        if (is_open()) return PublishOutcome::published;
+        if (!comes_back() || deadline.passed()) break;
+        const auto until = std::min(deadline.when(), Deadline::Clock::now() + look_up);
+        if (bell.sleep(armed_at, interrupt_, until) == base::Woken::interrupted) {
+            interrupt_.store_relaxed(0);
+            return PublishOutcome::interrupted;
+        }
+    }
+    return PublishOutcome::closed;
+}
+
 Durability Writer::wait_durable(Sequence s, Deadline deadline) noexcept {
     if (topic_.ring.parameters().gate != static_cast<std::uint8_t>(layout::GateKind::durable))
         return Durability::not_durable;

@@ -58,6 +58,10 @@ class Writer {
                               std::uint32_t& chunk) noexcept;
     void give_back(std::uint32_t chunk) noexcept { pool_.give_back(chunk); }
 
+    /// After `closed`: waits for a daemon that opens the ring again: `published` when it is open; else
+    /// `closed`, or `interrupted`. Who does not wait for room waits for no daemon either.
+    PublishOutcome wait_until_open(Deadline deadline) noexcept;
+
     /// Waits until `s` survives a power loss.
     Durability wait_durable(Sequence s, Deadline deadline) noexcept;
 

@@ -322,7 +322,7 @@ class DaemonGoneTest(PubTest):
         env = harness.environment(SHMBUS_SOCKET=str(daemon.socket))
         self.run_ok("topic", "create", "t", env=env)
         read, write = os.pipe()
-        pub = self.start("pub", "t", "--lines", stdin=read, env=env)
+        pub = self.start("pub", "t", "--lines", "--timeout", "200ms", stdin=read, env=env)
         os.close(read)
         os.write(write, b"before\n")
         harness.wait_until("the event", lambda: self.run_ok("topic", "info", "t", "--json",

@@ -42,9 +42,7 @@ struct SubscribeOptions {
 /// There was nothing to receive.
 enum class Nothing : std::uint8_t {
     timed_out = 0, ///< no event within the deadline
-    /// The topic is removed or its daemon stopped; nothing is left or will come. Of a topic on disk more may
-    /// be left, for who subscribes again when there is a daemon.
-    closed = 1,
+    closed = 1, ///< the topic is removed, or went away with its daemon: nothing is left or will come
     interrupted = 2, ///< interrupt() was called, or a handler without SA_RESTART ran while it slept
     too_many_held = 3, ///< 64 events are outstanding; release one
     stolen = 4,        ///< another process took this durable subscription over, or it was removed

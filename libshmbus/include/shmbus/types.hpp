@@ -129,7 +129,9 @@ enum class PublishOutcome : std::uint8_t {
                    ///< policy but block: a stopped publisher sits in every slot of the ring
     pool_full = 2, ///< no chunk for a payload of this size (block: within the deadline)
     timed_out = 3, ///< block: no room within the deadline
-    closed = 4,    ///< the topic takes no events: drained, removed, or its daemon stopped
+    /// The topic takes no events: drained, removed, or its daemon stopped in order and none was back within
+    /// the deadline (block; with the other policies at once).
+    closed = 4,
     too_large = 5, ///< payload beyond max_event, or attributes that fit nowhere
     bad_attributes = 6, ///< a key, header or cause beyond its documented limits; a loan that is
                         ///< empty, or another publisher's

@@ -1,0 +1,108 @@
+#include "daemon/registry/hand_back.hpp"
+
+#include "base/pidfd.hpp"
+#include "daemon/system/log.hpp"
+#include "shmbus/error.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace shmbus::registry {
+
+namespace {
+
+/// Only what a daemon of this user made: nobody else could have made it this user's.
+void require_own(const base::Fd& fd) {
+    struct stat status {};
+    if (!fd || ::fstat(fd.get(), &status) != 0 || status.st_uid != ::geteuid())
+        throw Error(Errc::damaged, "this is no memory of this bus");
+}
+
+bool is_same(const base::Fd& one, const base::Fd& other) {
+    struct stat a {};
+    struct stat b {};
+    return ::fstat(one.get(), &a) == 0 && ::fstat(other.get(), &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
+} // namespace
+
+Sessions::LeaseId HandBack::take(SessionId session, const HandedBack& what, Owner owner) {
+    require_own(what.ring);
+    require_own(what.readers);
+    try {
+        const auto topic = topic_of(what, owner);
+        const auto lease =
+            sessions_.take_over(session, topic, what.publishes, what.entry, what.mark);
+        if (what.publishes && what.exclusive) topic->make_exclusive(what.entry);
+        if (what.cursor) sessions_.restore_hold(session, lease, what.subscription, what.cursor);
+        return lease;
+    } catch (const Error&) {
+        // Unless others have handed it back.
+        const auto topic = topics_.awake(what.topic);
+        if (!topic || !is_same(topic->shared().ring().writable, what.ring)) disown(what.ring);
+        throw;
+    }
+}
+
+std::shared_ptr<Topic> HandBack::topic_of(const HandedBack& what, Owner owner) {
+    if (auto topic = topics_.awake(what.topic)) {
+        if (is_same(topic->shared().ring().writable, what.ring)) return topic;
+        throw Error(Errc::no_such_topic,
+                    "topic " + what.topic + " has begun anew since its daemon was killed");
+    }
+    return adopt(what, owner);
+}
+
+std::shared_ptr<Topic> HandBack::adopt(const HandedBack& what, Owner owner) {
+    const auto [record, first] = topics_.record_for(what.topic, what.uuid, what.ring, owner.uid);
+    auto memory = TopicMemory::adopt(what.uuid, Topic::parameters_of(record.options, first),
+                                     what.ring, what.readers);
+    Books books(what.topic, record, first);
+    book_all(books, memory);
+    const auto adopted = topics_.adopt(
+        std::make_shared<Topic>(std::move(books), std::move(memory)),
+        [this](const Booked& booked) { return sessions_.holder(booked.session); });
+    for (const auto& entry : adopted.entries) sessions_.adopt(adopted.topic, entry);
+    adopted.topic->set_state(adopted.topic->state());
+    system::log(system::Level::notice,
+                fmt::format("topic {}: its memory was handed back by a client", what.topic));
+    return adopted.topic;
+}
+
+/// The processes that seem to hold an entry.
+void HandBack::book_all(Books& books, const TopicMemory& memory) {
+    const auto view = memory.view();
+    std::uint32_t last = 0;
+    for (std::uint32_t e = 0; e < memory.parameters().max_publishers; ++e) {
+        const auto& entry = view.ring.publisher(e);
+        const std::uint32_t id = entry.id.load_acquire();
+        last = std::max(last, id);
+        if (id != 0) book(books, Books::Role::publisher, e, entry.pid.load_relaxed(), id);
+    }
+    constexpr std::uint32_t many = 1U << 16U; // may have come and gone
+    books.raise_last_publisher(last + many);
+    for (std::uint32_t e = 0; e < memory.parameters().max_readers; ++e) {
+        const auto& entry = view.readers.entry(e);
+        const std::uint32_t pid = entry.pid.load_relaxed();
+        if (pid != 0)
+            book(books, Books::Role::subscriber, e, pid,
+                 layout::lease_of(entry.attach.load_acquire()));
+    }
+}
+
+void HandBack::book(Books& books, Books::Role role, std::uint32_t entry, std::uint32_t pid,
+                    std::uint64_t mark) {
+    SessionId session = sessions_.waiting_for(pid);
+    if (session == 0) {
+        auto pidfd = base::open_pidfd(static_cast<pid_t>(pid));
+        if (!pidfd) return; // it is dead
+        session = sessions_.wait_for(pid);
+        watch_(session, std::move(pidfd));
+    }
+    books.book(role, entry, {.session = session, .lease = sessions_.new_lease(), .mark = mark});
+}
+
+} // namespace shmbus::registry
