@@ -26,7 +26,8 @@ ExitCode exit_code_of(Errc code) noexcept {
 
 ExitCode exit_code_of(PublishOutcome outcome) noexcept {
     switch (outcome) {
-    case PublishOutcome::published: return ExitCode::done;
+    case PublishOutcome::published:
+    case PublishOutcome::duplicate: return ExitCode::done;
     case PublishOutcome::timed_out: return ExitCode::timed_out;
     case PublishOutcome::full:
     case PublishOutcome::pool_full:

@@ -31,7 +31,7 @@ registry::HandedBack read(protocol::Mapped::Reader from) {
     what.exclusive = from.getExclusive();
     what.entry = from.getEntry();
     what.mark = from.getMark();
-    what.subscription = to_string(from.getSubscription());
+    what.name = to_string(from.getName());
     return what;
 }
 

@@ -152,10 +152,12 @@ kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
 kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
     return answer(context, "openPublisher", [&](auto parameters, auto results) {
         const auto topic = openable(parameters.getTopic());
-        const auto grant = sessions().lease_publisher(id(), topic, parameters.getExclusive());
+        const auto grant = sessions().lease_publisher(id(), topic, parameters.getExclusive(),
+                                                      to_string(parameters.getName()));
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         results.setEntry(grant.entry.entry);
         results.setPublisher(grant.entry.id);
+        results.setLastEventId(grant.entry.last_event);
         results.setLease(grant.lease);
         write_access(client_, topic, Role::publisher, results.initAccess());
     });

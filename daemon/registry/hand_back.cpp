@@ -37,7 +37,7 @@ Sessions::LeaseId HandBack::take(SessionId session, const HandedBack& what, Owne
         const auto lease =
             sessions_.take_over(session, topic, what.publishes, what.entry, what.mark);
         if (what.publishes && what.exclusive) topic->make_exclusive(what.entry);
-        if (what.cursor) sessions_.restore_hold(session, lease, what.subscription, what.cursor);
+        if (what.cursor) sessions_.restore_hold(session, lease, what.name, what.cursor);
         return lease;
     } catch (const Error&) {
         // Unless others have handed it back.
@@ -79,7 +79,7 @@ void HandBack::book_all(Books& books, const TopicMemory& memory) {
     for (std::uint32_t e = 0; e < memory.parameters().max_publishers; ++e) {
         const auto& entry = view.ring.publisher(e);
         const std::uint32_t id = entry.id.load_acquire();
-        last = std::max(last, id);
+        if (id < spiller::first_named_id) last = std::max(last, id);
         if (id != 0) book(books, Books::Role::publisher, e, entry.pid.load_relaxed(), id);
     }
     constexpr std::uint32_t many = 1U << 16U; // may have come and gone

@@ -24,7 +24,7 @@ struct HandedBack {
     bool exclusive = false;
     std::uint32_t entry = 0;
     std::uint64_t mark = 0;
-    std::string subscription;
+    std::string name; // of the publisher, or the durable subscription
     base::Fd ring;
     base::Fd readers;
     base::Fd cursor; // of a durable subscription

@@ -247,7 +247,11 @@ void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
 
 /// Its events go on to the disk; its memory is there as long as they do.
 void Registry::carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log) {
-    topic->carry(std::move(log));
+    const auto& path = log.path;
+    auto files = std::make_unique<store::PublisherFiles>(store::open_directory(path), topic->uuid());
+    auto named = std::make_shared<spiller::NamedPublishers>(std::move(files), *log.directory,
+                                                            topic->uuid(), *log.log);
+    topic->carry(std::move(log), std::move(named));
     topic->subscriptions().keep_in(
         std::make_shared<store::SubscriptionFiles>(store::open_directory(topic->disk()->path()),
                                                    topic->uuid()),

@@ -175,19 +175,36 @@ Grant Sessions::lease(SessionId session, Held held, const char* role, Take take)
     return {id, *entry};
 }
 
+/// 0 without a name.
+std::uint32_t Sessions::named_id(Topic& topic, const std::string& name) {
+    if (name.empty()) return 0;
+    if (!is_valid_name(name))
+        throw Error(Errc::bad_argument, "publishers are named as topics are");
+    if (!topic.disk())
+        throw Error(Errc::unsupported,
+                    "topic " + topic.name() +
+                        " is in memory, and forgets what a named publisher has published: make it "
+                        "with --retention disk");
+    const std::uint32_t id = topic.disk()->named()->id_of(name);
+    if (const auto holder = topic.holder_of(id))
+        throw Error(Errc::busy, fmt::format("publisher {} of topic {} is {}", name, topic.name(),
+                                            named({*holder})));
+    return id;
+}
+
 Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::shared_ptr<Topic> topic,
-                                                   bool exclusive) {
+                                                   bool exclusive, const std::string& name) {
     if (topic->publisher_count() != 0 && (exclusive || topic->is_exclusive()))
         throw Error(Errc::busy,
                     fmt::format("topic {} has {}: {}; one that is exclusive goes with no other",
                                 topic->name(),
                                 topic->is_exclusive() ? "an exclusive publisher" : "publishers",
                                 named(topic->publishers())));
-    return lease<PublisherGrant>(
-        session, {std::move(topic), true}, "publisher",
-        [=](Topic& from, const Holder& who, LeaseId id) {
-            return from.lease_publisher(who, id, exclusive);
-        });
+    const std::uint32_t named = named_id(*topic, name);
+    return lease<PublisherGrant>(session, {std::move(topic), true}, "publisher",
+                                 [=](Topic& from, const Holder& who, LeaseId id) {
+                                     return from.lease_publisher(who, id, exclusive, named);
+                                 });
 }
 
 Sessions::SubscriberGrant

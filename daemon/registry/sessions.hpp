@@ -74,7 +74,7 @@ class Sessions {
     };
     /// @throws Error: limit when all entries are taken, disconnected when the session is gone
     PublisherGrant lease_publisher(SessionId session, std::shared_ptr<Topic> topic,
-                                   bool exclusive = false);
+                                   bool exclusive = false, const std::string& name = {});
     SubscriberGrant lease_subscriber(SessionId session, std::shared_ptr<Topic> topic,
                                      const Wish& wish);
     /// Brings the cursor of a durable subscription to disk. @throws Error(busy), Error(bad_argument)
@@ -106,6 +106,7 @@ class Sessions {
         bool is_ghost = false; // nobody said hello
         std::map<LeaseId, Held> held = {};
     };
+    static std::uint32_t named_id(Topic& topic, const std::string& name);
     static void abandon(const Held& held) noexcept;
     Session& get(SessionId session);
     Held& get(SessionId session, LeaseId lease);

@@ -103,7 +103,7 @@ std::vector<Topic::Adopted> Topic::adopt_holders(const Whose& whose) {
             abandoned_publishers_.set(e);
             continue;
         }
-        if (booked->exclusive) exclusive_id_ = static_cast<std::uint32_t>(booked->mark);
+        if (booked->exclusive) exclusive_id_ = last_publisher_id_;
         adopted.push_back({true, e, *booked});
     }
     for (std::uint32_t e = 0; e < readers_.size(); ++e) {
@@ -120,10 +120,11 @@ std::vector<Topic::Adopted> Topic::adopt_holders(const Whose& whose) {
     return adopted;
 }
 
-void Topic::carry(spiller::OpenLog log) {
+void Topic::carry(spiller::OpenLog log, std::shared_ptr<spiller::NamedPublishers> named) {
     disk_ = std::make_shared<spiller::DiskTopic>(name_, view_, parameters_.max_readers - 1,
                                                  std::move(log), uuid_,
-                                                 spiller::disk_policy_of(options_));
+                                                 spiller::disk_policy_of(options_),
+                                                 std::move(named));
 }
 
 std::size_t Topic::leasable_readers() const noexcept {
@@ -131,19 +132,33 @@ std::size_t Topic::leasable_readers() const noexcept {
 }
 
 std::optional<Topic::PublisherEntry>
-Topic::lease_publisher(const Holder& holder, std::uint64_t lease, bool exclusive) {
+Topic::lease_publisher(const Holder& holder, std::uint64_t lease, bool exclusive,
+                       std::uint32_t named_id) {
     const auto entry = first_free(publishers_, [](const auto& held) { return !held; });
     if (!entry || last_publisher_id_ == ~std::uint32_t{0}) return std::nullopt;
-    publishers_[*entry] = holder;
-    if (exclusive) exclusive_id_ = last_publisher_id_ + 1;
+    // Counts named ones, too: is_exclusive() goes by the last.
     books_.raise_last_publisher(++last_publisher_id_);
-    books_.book(Books::Role::publisher, *entry,
-                {.session = holder.session,
-                 .lease = lease,
-                 .mark = last_publisher_id_,
-                 .exclusive = exclusive});
-    ring::lease_publisher(view_, *entry, last_publisher_id_, holder.pid);
-    return PublisherEntry{*entry, last_publisher_id_};
+    if (exclusive) exclusive_id_ = last_publisher_id_;
+    publishers_[*entry] = holder;
+    const std::uint32_t id = named_id == 0 ? last_publisher_id_ : named_id;
+    books_.book(
+        Books::Role::publisher, *entry,
+        {.session = holder.session, .lease = lease, .mark = id, .exclusive = exclusive});
+    ring::lease_publisher(view_, *entry, id, holder.pid);
+    PublisherEntry leased{*entry, id};
+    // Nobody publishes under this name just now: what is not stored yet is in the ring.
+    if (named_id != 0)
+        leased.last_event = std::max(disk_->named()->last_event(id),
+                                     ring::last_event_of(view_, id));
+    return leased;
+}
+
+std::optional<Holder> Topic::holder_of(std::uint32_t named_id) const {
+    for (std::uint32_t e = 0; e < publishers_.size(); ++e) {
+        const auto booked = books_.look(Books::Role::publisher, e);
+        if (booked && booked->mark == named_id) return publishers_[e];
+    }
+    return std::nullopt;
 }
 
 /// Nobody came after it, so whoever publishes is it.

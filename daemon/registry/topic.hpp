@@ -55,7 +55,7 @@ class Topic {
     /// Where its events are carried; none for a topic in memory.
     [[nodiscard]] const std::shared_ptr<spiller::DiskTopic>& disk() const noexcept { return disk_; }
     /// Opens the log's other end. The entry that it reads through is nobody else's.
-    void carry(spiller::OpenLog log);
+    void carry(spiller::OpenLog log, std::shared_ptr<spiller::NamedPublishers> named = nullptr);
     /// The durable ones.
     [[nodiscard]] Subscriptions& subscriptions() noexcept { return subscriptions_; }
     [[nodiscard]] MemoryNeed need() const noexcept { return need_of(parameters_); }
@@ -66,10 +66,14 @@ class Topic {
     struct PublisherEntry {
         std::uint32_t entry;
         std::uint32_t id;
+        std::uint64_t last_event = 0; // a named one's
     };
     /// Nothing when all entries are taken.
     [[nodiscard]] std::optional<PublisherEntry>
-    lease_publisher(const Holder& holder, std::uint64_t lease = 0, bool exclusive = false);
+    lease_publisher(const Holder& holder, std::uint64_t lease = 0, bool exclusive = false,
+                    std::uint32_t named_id = 0);
+    /// Who has the named publisher of this id.
+    [[nodiscard]] std::optional<Holder> holder_of(std::uint32_t named_id) const;
     /// Whether its publisher is an exclusive one. Checked before a lease, by Sessions.
     [[nodiscard]] bool is_exclusive() const noexcept;
     /// The holder will not touch the ring through this entry again: it released it, or is dead.

@@ -53,9 +53,11 @@ void give_up_promises(OpenLog& open) {
 }
 
 DiskTopic::DiskTopic(std::string topic_name, const ring::Topic& topic, std::uint32_t entry,
-                     OpenLog log, const layout::Uuid& uuid, const DiskPolicy& policy)
+                     OpenLog log, const layout::Uuid& uuid, const DiskPolicy& policy,
+                     std::shared_ptr<NamedPublishers> named)
     : name(std::move(topic_name)), source(topic, entry, log.log->next()), topic_(topic),
-      open_(std::move(log)), log_(*open_.log), uuid_(uuid), policy_(policy) {
+      open_(std::move(log)), log_(*open_.log), uuid_(uuid), policy_(policy),
+      named_(std::move(named)), segments_when_saved_(log_.segments().size()) {
     if (note(log_.sync()) && keep_lease()) // else publishers wait; store() tries again
         publish_watermarks();
     else
@@ -76,8 +78,15 @@ bool DiskTopic::store(const Batch& batch) {
         [&](const Gap& gap) { return went_well(log_.append(gap.last, gap.reason)); });
     if (all) outcome = log_.flush();
     if (!note(outcome)) return false;
+    if (named_)
+        batch.for_each(
+            [&](Sequence, const auto& event) {
+                named_->note(event.header.publisher, event.header.event_id);
+                return true;
+            },
+            [](const Gap&) { return true; });
     if (!unsynced_since_) unsynced_since_ = Deadline::Clock::now();
-    if (!keep_lease()) return false;
+    if (!keep_lease() || !save_named()) return false;
     expire();
     publish_watermarks();
     return true;
@@ -101,6 +110,8 @@ bool DiskTopic::sync() {
 
 bool DiskTopic::close() {
     if (!note(log_.close())) return false;
+    segments_when_saved_ = 0;
+    if (!save_named()) return false;
     publish_watermarks();
     return note(log_.withdraw_lease()); // the ring is closed, and everything in it is on disk
 }
@@ -163,6 +174,23 @@ void DiskTopic::take_stock() {
 Kept DiskTopic::kept() const {
     const std::lock_guard lock(mutex_);
     return kept_;
+}
+
+/// With each segment: so no more than a few have to be read when the topic is opened again, and none goes
+/// that still tells something. Only what is on disk may be said to be there.
+bool DiskTopic::save_named() {
+    if (!named_ || log_.segments().size() == segments_when_saved_ || !named_->has_changed())
+        return true;
+    if (log_.durable() < log_.written() && !note(log_.sync())) return false;
+    try {
+        named_->save(log_.durable());
+        segments_when_saved_ = log_.segments().size();
+    } catch (const Error& e) { // the log itself is well, and tells the same
+        system::log(system::Level::warning,
+                    fmt::format("topic {}: noting how far its publishers have come: {}", name,
+                                e.what()));
+    }
+    return true;
 }
 
 /// What need not be kept goes, when there is a segment more, and every now and then.

@@ -6,6 +6,7 @@
 // way and copying once more, from Log::next() on.
 #pragma once
 
+#include "daemon/spiller/named_publishers.hpp"
 #include "daemon/spiller/source.hpp"
 #include "daemon/store/log.hpp"
 #include "daemon/store/retention.hpp"
@@ -52,7 +53,8 @@ class DiskTopic {
   public:
     /// The ring has everything behind the log's end; reader entry `entry` is the spiller's.
     DiskTopic(std::string name, const ring::Topic& topic, std::uint32_t entry, OpenLog log,
-              const layout::Uuid& uuid, const DiskPolicy& policy);
+              const layout::Uuid& uuid, const DiskPolicy& policy,
+              std::shared_ptr<NamedPublishers> named = nullptr);
 
     const std::string name;
 
@@ -80,6 +82,7 @@ class DiskTopic {
     void hold(Sequence acknowledged) noexcept { held_above_ = acknowledged; }
     [[nodiscard]] const std::string& path() const noexcept { return open_.path; }
     [[nodiscard]] const layout::Uuid& uuid() const noexcept { return uuid_; }
+    [[nodiscard]] NamedPublishers* named() const noexcept { return named_.get(); }
     /// Whether the disk takes no events just now.
     [[nodiscard]] bool is_degraded() const noexcept { return degraded_.load(); }
 
@@ -89,12 +92,15 @@ class DiskTopic {
     void publish_watermarks();
     void take_stock();
     void expire();
+    bool save_named();
 
     ring::Topic topic_;
     OpenLog open_;
     store::Log& log_;
     layout::Uuid uuid_;
     DiskPolicy policy_;
+    std::shared_ptr<NamedPublishers> named_;
+    std::size_t segments_when_saved_ = 0; // named_
     std::optional<Deadline::Clock::time_point> unsynced_since_;
     store::Catalog catalog_;
     std::size_t segments_at_expiry_ = 0;

@@ -104,6 +104,7 @@ const char* name_of(PublishOutcome outcome) noexcept {
     case PublishOutcome::revoked: return "revoked";
     case PublishOutcome::interrupted: return "interrupted";
     case PublishOutcome::damaged: return "damaged";
+    case PublishOutcome::duplicate: return "duplicate";
     }
     return "unknown";
 }

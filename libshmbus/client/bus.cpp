@@ -48,6 +48,7 @@ Bus::~Bus() = default;
 
 Publisher Bus::publisher(std::string_view topic, const PublisherOptions& options) {
     check_name(topic);
+    if (!options.name.empty()) check(options.name, "publisher");
     return Publisher(client::make_sender(session_, topic, options));
 }
 

@@ -76,6 +76,7 @@ PublishResult Publisher::publish(Loan& loan, std::size_t size, Deadline deadline
 void Publisher::interrupt() noexcept { sender_->interrupt(); }
 const std::string& Publisher::topic() const noexcept { return sender_->topic(); }
 std::uint32_t Publisher::id() const noexcept { return sender_->id(); }
+std::uint64_t Publisher::last_event_id() const noexcept { return sender_->last_event_id(); }
 std::uint64_t Publisher::max_event() const noexcept { return sender_->max_event(); }
 
 } // namespace shmbus

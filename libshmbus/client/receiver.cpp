@@ -37,7 +37,8 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
                                            ring::End::removed),
       page_(attachment_.cursor_page()), auto_acknowledge_(options.auto_acknowledge),
       trusts_publishers_(options.trust_publishers.value_or(attachment_.lease().trusted)),
-      spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin) {
+      spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin),
+      max_age_(options.max_age) {
     const std::size_t each = reader_.ring().inline_capacity();
     buffers_.resize(each * held_.size());
     for (std::uint32_t i = 0; i < held_.size(); ++i) {
@@ -100,6 +101,7 @@ Receiver::Look Receiver::look_back(HeldEvent& held, Received& received) noexcept
     case Past::Look::event:
         free_ &= free_ - 1;
         reader_.go_to(past_->position(), held.place.sequence);
+        newest_ = &held;
         received = Event(&held);
         return Look::found;
     case Past::Look::gap:
@@ -126,6 +128,17 @@ Receiver::Look Receiver::look_back(HeldEvent& held, Received& received) noexcept
     return Look::found;
 }
 
+/// Of several that are outstanding not all are acknowledged: the newest of those that are.
+void Receiver::note_time_of(Sequence acknowledged) noexcept {
+    Sequence newest = 0;
+    for (const auto& held : held_) {
+        const Sequence s = held.place.sequence;
+        if (s > acknowledged || s <= newest || s <= reader_.cursor()) continue;
+        newest = s;
+        as_of_ns_ = held.place.header.time_ns;
+    }
+}
+
 /// What is next is on disk, and nobody is there any more to open the file.
 bool Receiver::is_over() const noexcept {
     const auto& header = attachment_.topic().ring.header();
@@ -139,6 +152,7 @@ Receiver::Look Receiver::look(Received& received) noexcept {
     switch (reader_.look(held.place)) {
     case ring::Reader::Look::event:
         free_ &= free_ - 1;
+        newest_ = &held;
         received = Event(&held);
         return Look::found;
     case ring::Reader::Look::gap:

@@ -29,6 +29,10 @@ class Receiver {
     Received receive(Deadline deadline) noexcept;
     ReceivedBatch receive(std::span<Event> events, Deadline deadline) noexcept;
     void acknowledge(Sequence s) noexcept {
+        if (newest_ != nullptr && newest_->place.sequence <= s)
+            as_of_ns_ = newest_->place.header.time_ns;
+        else
+            note_time_of(s);
         reader_.acknowledge(s);
         if (page_ != nullptr) note_cursor();
     }
@@ -56,6 +60,10 @@ class Receiver {
         return pending_ ? pending_->first : reader_.position();
     }
     [[nodiscard]] const ring::Reader& reader() const noexcept { return reader_; }
+    [[nodiscard]] std::uint64_t as_of_ns() const noexcept { return as_of_ns_; } // 0: nothing
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> max_age() const noexcept {
+        return max_age_;
+    }
     [[nodiscard]] bool trusts_publishers() const noexcept { return trusts_publishers_; }
 
   private:
@@ -73,6 +81,7 @@ class Receiver {
     [[nodiscard]] layout::HoldState hold_state() const noexcept {
         return static_cast<layout::HoldState>(page_->state.load_acquire());
     }
+    void note_time_of(Sequence acknowledged) noexcept;
     [[nodiscard]] bool is_over() const noexcept;
     /// Whether it found something.
     bool spin(Deadline deadline, Received& received) noexcept;
@@ -90,6 +99,9 @@ class Receiver {
     std::optional<Past> past_;   // of a topic on disk
     Sequence behind_until_ = 0;  // the ring has lost what is up to here
     Deadline patience_ = Deadline::now();
+    std::optional<std::chrono::nanoseconds> max_age_;
+    const HeldEvent* newest_ = nullptr; // that was received
+    std::uint64_t as_of_ns_ = 0;
     Deadline look_again_ = Deadline::now(); // past_ had nothing at the last look
     bool orphaned_ = false;
     std::uint64_t free_ = ~std::uint64_t{0}; // bit i: held_[i] is free

@@ -41,7 +41,14 @@ std::unique_ptr<ring::Writer> make_writer(const Attachment& attachment, bool exc
 Sender::Sender(std::shared_ptr<control::Session> session, control::Lease lease,
                const PublisherOptions& options)
     : attachment_(std::move(session), std::move(lease), Role::publisher),
-      writer_(make_writer(attachment_, options.exclusive)), timeout_(options.timeout) {}
+      writer_(make_writer(attachment_, options.exclusive)), timeout_(options.timeout),
+      is_named_(!options.name.empty()), last_event_id_(attachment_.lease().last_event_id) {}
+
+bool Sender::number(layout::EventHeader& header, std::uint64_t behind) const noexcept {
+    if (!is_named_) return true;
+    if (header.event_id == 0) header.event_id = behind + 1;
+    return header.event_id > behind;
+}
 
 template <class Work> PublishOutcome Sender::insist(Deadline deadline, Work work) noexcept {
     for (;;) {
@@ -109,6 +116,8 @@ PublishResult Sender::send(const ring::Draft& draft, Deadline deadline) noexcept
     ring::Run run;
     const auto outcome =
         insist(deadline, [&] { return writer_->publish({&draft, 1}, deadline, run); });
+    if (is_named_ && outcome == PublishOutcome::published)
+        last_event_id_ = draft.header.event_id;
     return {outcome, run.last};
 }
 
@@ -117,6 +126,7 @@ PublishResult Sender::publish(Bytes payload, const Attributes& attributes,
     writer_->prefetch();
     ring::Draft draft;
     if (!encode(attributes, draft.header)) return {PublishOutcome::bad_attributes};
+    if (!number(draft.header, last_event_id_)) return {PublishOutcome::duplicate};
     if (payload.size() > max_event()) return {PublishOutcome::too_large};
     draft.header.length = static_cast<std::uint32_t>(payload.size());
     if (!fits_slot(draft.header)) return publish_copied(draft.header, payload, deadline);
@@ -144,7 +154,8 @@ BatchResult Sender::publish(std::span<const Outgoing> events, Deadline deadline)
         draft.header.length = static_cast<std::uint32_t>(event.payload.size());
         draft.header.time_ns = now;
         draft.payload = event.payload.data();
-        if (valid && draft.header.extension == 0 && fits_slot(draft.header)) {
+        // A named publisher's go one by one: each has to know what became of the one before.
+        if (valid && !is_named_ && draft.header.extension == 0 && fits_slot(draft.header)) {
             if (++gathered < drafts.size()) continue;
             if (!flush({drafts.data(), gathered}, deadline, result)) return result;
             gathered = 0;
@@ -154,6 +165,10 @@ BatchResult Sender::publish(std::span<const Outgoing> events, Deadline deadline)
         gathered = 0;
         const auto one = publish(event.payload, event.attributes, deadline);
         result.outcome = one.outcome;
+        if (one.outcome == PublishOutcome::duplicate) {
+            ++result.published; // before now
+            continue;
+        }
         if (!one) return result;
         ++result.published;
         result.last = one.sequence;
@@ -197,6 +212,10 @@ Loan Sender::loan(std::size_t size, const Attributes& attributes, Deadline deadl
         loan.outcome_ = PublishOutcome::bad_attributes;
         return loan;
     }
+    if (!number(header, last_event_id_)) {
+        loan.outcome_ = PublishOutcome::duplicate;
+        return loan;
+    }
     loan.outcome_ = take_chunk(header, size, deadline);
     if (loan.outcome_ != PublishOutcome::published) return loan;
     loan.sender_ = this;
@@ -225,6 +244,8 @@ PublishResult Sender::publish(Loan& loan, std::size_t size, Deadline deadline) n
     header.extension = loan.extension_;
     header.correlation = loan.correlation_.bytes;
     header.event_id = loan.id_;
+    // Others may have been published since it was taken.
+    if (!number(header, last_event_id_)) return {PublishOutcome::duplicate};
     const auto result = send({header}, deadline);
     if (result || result.outcome == PublishOutcome::revoked) {
         loan.sender_ = nullptr;
@@ -237,7 +258,7 @@ void Sender::give_back(Loan& loan) noexcept { writer_->give_back(loan.chunk_); }
 
 std::unique_ptr<Sender> make_sender(std::shared_ptr<control::Session> session,
                                     std::string_view topic, const PublisherOptions& options) {
-    auto lease = session->open_publisher(topic, options.exclusive);
+    auto lease = session->open_publisher(topic, options.exclusive, options.name);
     return std::make_unique<Sender>(std::move(session), std::move(lease), options);
 }
 

@@ -26,6 +26,7 @@ class Sender {
 
     [[nodiscard]] const std::string& topic() const noexcept { return attachment_.lease().topic; }
     [[nodiscard]] std::uint32_t id() const noexcept { return attachment_.lease().publisher; }
+    [[nodiscard]] std::uint64_t last_event_id() const noexcept { return last_event_id_; }
     [[nodiscard]] std::uint64_t max_event() const noexcept;
     [[nodiscard]] Deadline default_deadline() const noexcept;
 
@@ -43,6 +44,8 @@ class Sender {
     /// Does `work`, again if the daemon went away in order and another one came in time.
     template <class Work> PublishOutcome insist(Deadline deadline, Work work) noexcept;
     PublishResult send(const ring::Draft& draft, Deadline deadline) noexcept;
+    /// A named publisher gives each event an id; false: it has published that, or a later one, before.
+    [[nodiscard]] bool number(layout::EventHeader& header, std::uint64_t behind) const noexcept;
     /// Publishes the drafts gathered; false: not all of them.
     bool flush(std::span<const ring::Draft> drafts, Deadline deadline,
                BatchResult& result) noexcept;
@@ -50,6 +53,8 @@ class Sender {
     Attachment attachment_;
     std::unique_ptr<ring::Writer> writer_;
     std::chrono::nanoseconds timeout_;
+    bool is_named_;
+    std::uint64_t last_event_id_; // of a named one
     base::WallClock clock_;
     alignas(8) std::array<std::byte, layout::max_extension_bytes> extension_{};
 };

@@ -73,6 +73,11 @@ std::optional<Header> Event::header(std::size_t i) const noexcept {
     return Header{field->name, field->value};
 }
 
+bool Event::stale() const noexcept {
+    const auto max_age = held_ == nullptr ? std::nullopt : held_->receiver->max_age();
+    return max_age && std::chrono::system_clock::now() - time() > *max_age;
+}
+
 bool Event::in_place() const noexcept { return head().chunk != layout::no_chunk; }
 bool Event::trusted() const noexcept { return !in_place() || held_->receiver->trusts_publishers(); }
 
@@ -100,6 +105,12 @@ void Subscription::interrupt() noexcept { receiver_->interrupt(); }
 const std::string& Subscription::topic() const noexcept { return receiver_->topic(); }
 Sequence Subscription::position() const noexcept { return receiver_->position(); }
 Sequence Subscription::head() const noexcept { return receiver_->reader().head(); }
+std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>
+Subscription::as_of() const noexcept {
+    const std::uint64_t ns = receiver_->as_of_ns();
+    if (ns == 0) return {};
+    return std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(ns));
+}
 Sequence Subscription::cursor() const noexcept { return receiver_->reader().cursor(); }
 
 const char* name_of(Nothing nothing) noexcept {

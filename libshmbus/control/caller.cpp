@@ -45,7 +45,7 @@ Mapped keep_mapped(const Mapped& what, const Lease& lease) {
                   what.exclusive,
                   lease.entry,
                   lease.publisher != 0 ? lease.publisher : lease.token,
-                  what.subscription,
+                  what.name,
                   spare(lease.ring),
                   spare(lease.readers),
                   lease.cursor_page ? spare(lease.cursor_page) : base::Fd()};

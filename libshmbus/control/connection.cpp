@@ -71,7 +71,7 @@ void write_mapped(const std::shared_ptr<const Mapped>& mapped, protocol::Mapped:
     to.setExclusive(mapped->exclusive);
     to.setEntry(mapped->entry);
     to.setMark(mapped->mark);
-    to.setSubscription(to_kj(mapped->subscription));
+    to.setName(to_kj(mapped->name));
     to.setRing(kj::heap<MappedMemory>(mapped, mapped->ring));
     to.setReaders(kj::heap<MappedMemory>(mapped, mapped->readers));
     if (mapped->cursor) to.setCursor(kj::heap<MappedMemory>(mapped, mapped->cursor));

@@ -70,11 +70,14 @@ interface Session {
   # has acknowledged all, or with drained = false after timeoutMs (at most 10 minutes; a client that
   # wants to wait longer asks again). undo opens the topic again, at once.
 
-  openPublisher @5 (topic :Text, exclusive :Bool)
+  openPublisher @5 (topic :Text, exclusive :Bool, name :Text)
       -> (lease :UInt64, access :TopicAccess, entry :UInt32, publisher :UInt32,
-          refusal :Refusal);
+          lastEventId :UInt64, refusal :Refusal);
   # An entry in the publisher table, `entry` its index, `publisher` its id, until release or death.
   # An exclusive one is the topic's only one: with others, or beside it, `busy`, naming the holders.
+  # With a name (topics on disk): the publisher of that name, made if there is none, whose id stays the same
+  # for ever. It has one holder at a time: `busy`, naming it. `lastEventId` is the largest event id that the
+  # topic has, or had, of it.
 
   openSubscriber @6 (topic :Text, name :Text, steal :Bool)
       -> (lease :UInt64, access :TopicAccess, entry :UInt32, token :UInt64,
@@ -144,7 +147,7 @@ struct Mapped {
   exclusive @3 :Bool;
   entry @4 :UInt32;
   mark @5 :UInt64;       # the publisher's id, or the subscriber's token
-  subscription @6 :Text; # a durable one's name
+  name @6 :Text;         # of the publisher, or the durable subscription
   ring @7 :Memory;       # opened in any way
   readers @8 :Memory;
   cursor @9 :Memory;     # of a durable subscription

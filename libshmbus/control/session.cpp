@@ -94,19 +94,22 @@ std::shared_ptr<Session> Session::connect(const std::string& socket, nanoseconds
 
 const std::string& Session::socket() const noexcept { return impl_->caller->socket; }
 
-Lease Session::open_publisher(std::string_view topic, bool exclusive) {
+Lease Session::open_publisher(std::string_view topic, bool exclusive, std::string_view own) {
     const std::string name(topic);
+    const std::string own_name(own);
     auto lease = impl_->caller->open(
-        of_topic("opening a publisher of", topic), {.topic = name, .exclusive = exclusive},
+        of_topic("opening a publisher of", topic), {.topic = name, .exclusive = exclusive, .name = own_name},
         [&](protocol::Session::Client& session) {
             auto request = session.openPublisherRequest();
             request.setTopic(to_kj(name));
             request.setExclusive(exclusive);
+            if (!own_name.empty()) request.setName(to_kj(own_name));
             return request.send();
         },
         [](auto& answer, Lease& to) {
             to.entry = answer.getEntry();
             to.publisher = answer.getPublisher();
+            to.last_event_id = answer.getLastEventId();
             if (to.publisher == 0) throw Error(Errc::damaged, "the daemon sent publisher id 0");
         });
     lease.topic = topic;
@@ -117,7 +120,7 @@ Lease Session::open_subscriber(std::string_view topic, std::string_view subscrip
     const std::string name(topic);
     const std::string wanted(subscription);
     auto lease = impl_->caller->open(
-        of_topic("opening a subscriber of", topic), {.topic = name, .subscription = wanted},
+        of_topic("opening a subscriber of", topic), {.topic = name, .name = wanted},
         [&](protocol::Session::Client& session) {
             auto request = session.openSubscriberRequest();
             request.setTopic(to_kj(name));

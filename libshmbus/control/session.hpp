@@ -39,6 +39,7 @@ struct Lease {
     std::uint32_t publisher; // publisher id; 0 for subscribers
     std::uint64_t token;     // attach token; 0 for publishers
     bool trusted;            // nobody but root and this user may publish to the topic
+    std::uint64_t last_event_id; // a named publisher's
     /// Tells the daemon that the entry is free. Best effort: never throws, returns at once when the
     /// connection it came from is gone, at the latest after the request timeout. Once.
     std::function<void()> release;
@@ -64,7 +65,9 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
-    [[nodiscard]] Lease open_publisher(std::string_view topic, bool exclusive = false);
+    /// With a name: the publisher of that name.
+    [[nodiscard]] Lease open_publisher(std::string_view topic, bool exclusive = false,
+                                       std::string_view name = {});
     /// With a name: of the durable subscription of that name.
     [[nodiscard]] Lease open_subscriber(std::string_view topic, std::string_view subscription = {},
                                         bool steal = false);

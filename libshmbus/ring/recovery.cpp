@@ -1,5 +1,7 @@
 #include "ring/recovery.hpp"
 
+#include "ring/slot.hpp"
+
 #include <algorithm>
 
 namespace shmbus::ring {
@@ -145,6 +147,22 @@ void set_stored(const Topic& topic, layout::Sequence written, layout::Sequence d
     header.written.exchange_seq_cst(written);
     header.durable.exchange_seq_cst(durable);
     topic.space_bell().ring_if_needed();
+}
+
+std::uint64_t last_event_of(const Topic& topic, std::uint32_t publisher) noexcept {
+    std::uint64_t last = 0;
+    for (std::uint32_t i = 0; i < topic.ring.capacity(); ++i) {
+        const Slot& slot = topic.ring.slot(i);
+        const std::uint64_t stamp = slot.stamp.load_acquire();
+        const auto state = Stamp(stamp).slot_state();
+        if (state != SlotState::committed && state != SlotState::evicted) continue;
+        layout::EventHeader header;
+        load_header(slot, header);
+        base::acquire_fence(); // pairs with the release fence of who overwrites it (litmus A3)
+        if (header.publisher == publisher && slot.stamp.load_relaxed() == stamp)
+            last = std::max(last, header.event_id);
+    }
+    return last;
 }
 
 void ring_bells(const Topic& topic) noexcept {

@@ -53,6 +53,9 @@ void end_ring(layout::RingHeader& header) noexcept;
 /// wait for room, or for their event to be durable.
 void set_stored(const Topic& topic, layout::Sequence written, layout::Sequence durable) noexcept;
 
+/// The largest event id in the ring of the publisher of this id, who does not publish meanwhile; 0: none.
+[[nodiscard]] std::uint64_t last_event_of(const Topic& topic, std::uint32_t publisher) noexcept;
+
 /// Wakes every sleeper, subscribers and publishers, whatever it waits for.
 void ring_bells(const Topic& topic) noexcept;
 

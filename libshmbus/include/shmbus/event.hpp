@@ -59,10 +59,13 @@ class SHMBUS_API Event {
     [[nodiscard]] std::string_view key() const noexcept;
     /// The publisher's own event id, 0 if it gave none.
     [[nodiscard]] std::uint64_t id() const noexcept;
-    /// Tells the publishers of a topic apart; never used twice in a topic.
+    /// Tells the publishers of a topic apart; never used twice in a topic, but for a named publisher's, which
+    /// is its own for ever.
     [[nodiscard]] std::uint32_t publisher() const noexcept;
     [[nodiscard]] CorrelationId correlation() const noexcept;
     [[nodiscard]] std::optional<Cause> cause() const noexcept;
+    /// Whether it is older by now than the subscription wants to believe: SubscribeOptions::max_age.
+    [[nodiscard]] bool stale() const noexcept;
     /// W3C parent-id; all zero means none.
     [[nodiscard]] std::array<std::uint8_t, 8> parent_id() const noexcept;
     [[nodiscard]] std::uint8_t trace_flags() const noexcept;

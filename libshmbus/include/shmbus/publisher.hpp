@@ -28,7 +28,7 @@ struct Outgoing {
 };
 
 /// What became of several events. They are published in their order, so `published` counts the
-/// first ones; `outcome` says why not the next, or `published` when all were.
+/// first ones (with those that a named publisher had published before); `outcome` says why not the next, or `published` when all were.
 struct BatchResult {
     PublishOutcome outcome = PublishOutcome::closed;
     std::size_t published = 0;
@@ -72,6 +72,12 @@ class SHMBUS_API Loan {
 };
 
 struct PublisherOptions {
+    /// Makes it a named publisher of a topic on disk: what it has published it does not publish again, also
+    /// after it, the daemon or the host died and it begins anew. Its events have ids that go up
+    /// (Attributes::id); publish() of one that is not above last_event_id() says `duplicate`. Who must know
+    /// that an event survives a power loss, too, publishes it again unless wait_durable() said so. One
+    /// holder at a time: Error(busy).
+    std::string name = {};
     /// How long publish() and loan() wait for room when the call itself says nothing.
     std::chrono::nanoseconds timeout = std::chrono::nanoseconds::max();
     /// Nobody else may publish to the topic as long as this publisher or its process lives, which
@@ -140,6 +146,8 @@ class SHMBUS_API Publisher {
     [[nodiscard]] const std::string& topic() const noexcept;
     /// This publisher's Event::publisher().
     [[nodiscard]] std::uint32_t id() const noexcept;
+    /// A named publisher: the largest event id that the topic has of it, whoever published it; 0: none.
+    [[nodiscard]] std::uint64_t last_event_id() const noexcept;
     [[nodiscard]] std::uint64_t max_event() const noexcept;
     /// When a call gives up that says nothing itself: PublisherOptions::timeout from now.
     [[nodiscard]] Deadline default_deadline() const noexcept;

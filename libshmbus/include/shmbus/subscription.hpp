@@ -26,6 +26,8 @@ struct SubscribeOptions {
     std::vector<std::uint32_t> types = {};
     /// Only events with this key.
     std::optional<std::string> key = {};
+    /// Events that were published longer ago are Event::stale(); they come all the same. Nothing: none is.
+    std::optional<std::chrono::nanoseconds> max_age = {};
     /// Publishers of a block or reject topic do not wait for this subscription; it gets gaps.
     bool lossy = false;
     /// The subscription acknowledges an event by itself when the next one is asked for. Otherwise
@@ -115,6 +117,12 @@ class SHMBUS_API Subscription {
     [[nodiscard]] Sequence head() const noexcept;
     /// The last acknowledged sequence.
     [[nodiscard]] Sequence cursor() const noexcept;
+    /// When the last event that this object received and that is acknowledged was published: what was built
+    /// from the topic is as of then. Nothing before the first.
+    [[nodiscard]] std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>
+    as_of() const noexcept;
+    /// Whether everything that was published by now has been received.
+    [[nodiscard]] bool caught_up() const noexcept { return position() > head(); }
 
   private:
     friend class Bus;

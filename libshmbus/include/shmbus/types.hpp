@@ -98,7 +98,9 @@ struct Header {
 struct Attributes {
     std::string_view key = {};      ///< at most max_key_bytes; empty means none
     std::uint32_t type = 0;         ///< the application's own event type
-    std::uint64_t id = 0;           ///< the publisher's own event id; 0 means none
+    /// The publisher's own event id; 0 means none. Those of a named publisher go up: each is larger than
+    /// the one before, and 0 means the next one.
+    std::uint64_t id = 0;
     CorrelationId correlation = {}; ///< empty means none
     std::optional<Cause> cause = {};
     std::array<std::uint8_t, 8> parent_id = {}; ///< W3C parent-id; all zero means none
@@ -139,6 +141,7 @@ enum class PublishOutcome : std::uint8_t {
     interrupted =
         8, ///< interrupt() was called, or a handler without SA_RESTART ran, in a wait for room
     damaged = 9, ///< the ring is not what it should be; nothing was published
+    duplicate = 10, ///< a named publisher's: it has published an event of this id, or a later one, before
 };
 
 [[nodiscard]] SHMBUS_API const char* name_of(PublishOutcome outcome) noexcept;
