@@ -79,7 +79,7 @@ class Parent {
     void pass_on(int signal);
     void bury();
 
-    const std::vector<std::string> command_;
+    const std::vector<std::string>& command_;
     Signals signals_;
     NotifySocket notifications_;
     DescriptorStore store_;

@@ -131,15 +131,29 @@ TEST_F(ParentTest, ForgetsWhatIsRemoved) {
     family.notify("READY=1");
     EXPECT_EQ(family.ask("store a 1 2"), "ok");
     EXPECT_EQ(family.ask("store b 3"), "ok");
-    EXPECT_EQ(family.ask("store c 4"), "ok");
+    EXPECT_EQ(family.ask("store a 4"), "ok");
     const auto before = descriptors_of(family.parent().pid());
     EXPECT_THAT(family.notify("FDSTOREREMOVE=1;FDNAME=a"), ElementsAre());
-    EXPECT_EQ(descriptors_of(family.parent().pid()), before - 2);
+    EXPECT_EQ(descriptors_of(family.parent().pid()), before - 3);
     EXPECT_THAT(family.notify("FDSTOREREMOVE=1;FDNAME=unknown"), ElementsAre());
-    EXPECT_EQ(family.ask("store d 5"), "ok"); // has a number below the others'
     family.kill_worker();
     family.greet();
-    EXPECT_EQ(family.ask("list"), "list b=3 c=4 d=5");
+    EXPECT_EQ(family.ask("list"), "list b=3");
+}
+
+/// What is stored last has the lowest numbers, which a worker expects to find others at.
+TEST_F(ParentTest, NumbersInAnyOrder) {
+    Family family;
+    family.notify("READY=1");
+    EXPECT_EQ(family.ask("store a 0 1 2 3 4 5 6 7 8 9 a b c d e f"), "ok");
+    EXPECT_EQ(family.ask("store b 0 1 2 3 4 5 6 7 8 9 a b c d e f"), "ok");
+    EXPECT_THAT(family.notify("FDSTOREREMOVE=1;FDNAME=a"), ElementsAre());
+    EXPECT_EQ(family.ask("store c 0 1 2 3 4 5 6 7"), "ok");
+    family.kill_worker();
+    family.greet();
+    EXPECT_EQ(family.ask("list"),
+              "list b=0 b=1 b=2 b=3 b=4 b=5 b=6 b=7 b=8 b=9 b=a b=b b=c b=d b=e b=f "
+              "c=0 c=1 c=2 c=3 c=4 c=5 c=6 c=7");
 }
 
 TEST_F(ParentTest, NamesThatCannotBeOnesGiveWay) {
@@ -192,6 +206,17 @@ TEST_F(ParentTest, AWorkerHasWhatWasStoredAndNothingElse) {
     EXPECT_EQ(family.ask("open"), "open 0 1 2 3 4");
     EXPECT_THAT(family.ask("environment"),
                 StartsWith("environment LISTEN_FDS=2 LISTEN_FDNAMES=ring:ring NOTIFY_SOCKET=@"));
+}
+
+TEST_F(ParentTest, NeedsNobodyToReadItsLog) {
+    for (const char* log : {"log=unread", "log=closed"}) {
+        Family family({log});
+        EXPECT_THAT(family.notify("READY=1"), ElementsAre());
+        EXPECT_EQ(family.ask("store ring one"), "ok");
+        ::kill(family.worker(), SIGKILL);
+        family.greet();
+        EXPECT_EQ(family.ask("open"), "open 0 1 2 3") << log;
+    }
 }
 
 TEST_F(ParentTest, PassesOnWhatItWasActivatedWith) {

@@ -3,8 +3,10 @@
 // test goes on with the next worker where one died. It ends with its standard input.
 //
 //     test_worker --supervise [first=MS] [longest=MS] [limit=DESCRIPTORS] [names=NAME:NAME…]
+//                             [log=unread|closed]
 //
-// names: the parent finds 3, 4, … passed to it under these names. Its log goes to standard output.
+// names: the parent finds 3, 4, … passed to it under these names. Its log goes to standard output, or
+// to a pipe that nobody reads, or there is no standard error.
 //
 //     store NAME TEXT…     leaves files of this content, under one name; answers when they are kept
 //     send MESSAGE         with ';' for newlines; answers when the descriptor with it was closed
@@ -24,6 +26,7 @@
 #include <csignal>
 #include <cstring>
 #include <dirent.h>
+#include <fcntl.h>
 #include <map>
 #include <sstream>
 #include <sys/mman.h>
@@ -173,13 +176,26 @@ int work() {
     return 0;
 }
 
+void log_to(const std::string& where) {
+    int ends[2] = {-1, STDOUT_FILENO};
+    if (where == "unread") {
+        if (::pipe2(ends, O_CLOEXEC) != 0) std::_Exit(3);
+        ::close(ends[0]);
+        ::signal(SIGPIPE, SIG_DFL);
+    }
+    if (where == "closed")
+        ::close(STDERR_FILENO);
+    else
+        ::dup2(ends[1], STDERR_FILENO);
+}
+
 int supervise(const std::vector<std::string>& arguments) {
     std::map<std::string, std::string> options{{"first", "50"}, {"longest", "2000"}};
     for (const auto& argument : arguments) {
         const auto at = argument.find('=');
         options[argument.substr(0, at)] = argument.substr(at + 1);
     }
-    ::dup2(STDOUT_FILENO, STDERR_FILENO);
+    log_to(options["log"]);
     if (const auto& names = options["names"]; !names.empty()) {
         const auto count = 1 + std::count(names.begin(), names.end(), ':');
         ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
