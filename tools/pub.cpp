@@ -86,6 +86,7 @@ struct Tally {
     Sequence first = 0;
     Sequence last = 0;
     std::uint64_t count = 0;
+    std::uint64_t duplicates = 0; // of a named publisher, which had published them before
 };
 
 /// One run of pub: a connection, a publisher, and the attributes that all its events share.
@@ -114,12 +115,18 @@ class Publishing {
     std::optional<FullPolicy> policy_;
     Bus bus_;
     Publisher publisher_;
+    std::uint64_t next_id_; // a named publisher's; 0: the one behind its last
 };
 
 Publishing::Publishing(const Context& context, const PubArguments& arguments)
     : context_(context), arguments_(arguments), bus_(connect(context.bus)),
-      publisher_(
-          on_topic(context, arguments.topic, [&] { return bus_.publisher(arguments.topic); })) {
+      publisher_(on_topic(context, arguments.topic,
+                          [&] {
+                              PublisherOptions options;
+                              options.name = arguments.as;
+                              return bus_.publisher(arguments.topic, options);
+                          })),
+      next_id_(arguments.id.value_or(0)) {
     for (const auto& [name, value] : arguments.headers) headers_.push_back({name, value});
 }
 
@@ -127,6 +134,7 @@ Attributes Publishing::attributes() const {
     Attributes attributes;
     attributes.key = arguments_.key;
     attributes.type = arguments_.type;
+    attributes.id = next_id_;
     attributes.correlation = arguments_.correlation;
     if (arguments_.cause)
         attributes.cause = Cause{arguments_.cause->first, arguments_.cause->second};
@@ -145,6 +153,11 @@ void Publishing::run(Tally& tally) {
                         std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double>(
                             static_cast<double>(tally.count) / *arguments_.rate)));
         const PublishResult result = wait_for_room(payload);
+        if (next_id_ != 0) ++next_id_;
+        if (result.outcome == PublishOutcome::duplicate) {
+            ++tally.duplicates;
+            return;
+        }
         if (!result) explain(result.outcome, payload);
         if (tally.count++ == 0) tally.first = result.sequence;
         tally.last = result.sequence;
@@ -318,6 +331,7 @@ void report(const Context& context, const PubArguments& arguments, const Tally& 
         json["last"] = tally.last;
     }
     json["count"] = tally.count;
+    if (!arguments.as.empty()) json["duplicates"] = tally.duplicates;
     if (!arguments.correlation.empty()) json["correlation"] = arguments.correlation.to_string();
     try {
         write_out(to_line(json));
@@ -341,6 +355,10 @@ ExitCode publish(const Context& context, const PubArguments& arguments) {
         throw;
     }
     report(context, arguments, tally);
+    if (tally.duplicates != 0 && !context.json)
+        note(fmt::format("{} published before, and not again",
+                         tally.duplicates == 1 ? "1 event was"
+                                               : counted(tally.duplicates, "event") + " were"));
     return ExitCode::done;
 }
 
@@ -363,7 +381,6 @@ void add_attributes(Verb verb, PubArguments& a) {
         .type("K=V");
 }
 
-constexpr auto named_later = "this version does not know publishers by name";
 constexpr auto pub_examples = R"(Examples:
   shmbus pub trades 'hello' --key eu
   tail -f /var/log/syslog | shmbus pub logs --lines
@@ -391,8 +408,16 @@ void add_pub(Verb root, Invocation& invocation) {
     verb.add_parsed("--timeout", a.timeout, parse_duration, "DURATION",
                     "how long an event may wait for room (as long as it takes)");
     verb.add_parsed("--rate", a.rate, parse_rate, "N", "at most N events a second, 0.001 to 1e9");
-    verb.add_unavailable_option("--as", named_later);
-    verb.add_unavailable_option("--id", named_later);
+    const Option as = verb.add_parsed(
+        "--as", a.as, [](const std::string& text) { return parse_name(text, "publisher"); }, "NAME",
+        "as the publisher of this name, which publishes nothing twice; for a topic on disk");
+    verb.add_parsed(
+            "--id", a.id,
+            [](const std::string& text) {
+                return parse_number(text, 1, std::numeric_limits<std::uint64_t>::max());
+            },
+            "N", "the first event's id, of which that goes by; the others follow it (the next one)")
+        .needs(as);
     verb.add_flag("--wait-durable", a.wait_durable,
                   "end when all survive a power loss, within --timeout; for a topic on disk");
     verb.footer(pub_examples);

@@ -76,7 +76,7 @@ class Parent {
     [[nodiscard]] bool worker_is_dead() const;
     void hear();
     std::string heed(Notification& message);
-    void pass_on(int signal);
+    void forward(int signal);
     void bury();
 
     const std::vector<std::string>& command_;
@@ -101,7 +101,7 @@ int Parent::run() {
         if (worker_ == nobody && next_start_.passed()) start();
         wait();
         while (const int signal = signals_.take())
-            if (signal != SIGCHLD) pass_on(signal);
+            if (signal != SIGCHLD) forward(signal);
         const bool dead = worker_is_dead();
         hear();
         if (dead) bury();
@@ -191,7 +191,7 @@ std::string Parent::heed(Notification& message) {
 }
 
 /// From a terminal the worker has it twice, which changes nothing.
-void Parent::pass_on(int signal) {
+void Parent::forward(int signal) {
     stopping_ = true;
     if (worker_ == nobody)
         status_ = EXIT_SUCCESS;
