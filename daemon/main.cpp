@@ -14,6 +14,7 @@
 #include "daemon/supervisor/supervisor.hpp"
 #include "daemon/system/listener.hpp"
 #include "daemon/system/service.hpp"
+#include "daemon/system/state_path.hpp"
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -31,6 +32,7 @@ struct Options {
     bool user = false;
     bool system = false;
     std::string state_dir;
+    bool memory_only = false;
     Sequence first_sequence = 1;
     bool supervise = false;
     unsigned hello_timeout_ms = 10'000;
@@ -104,7 +106,7 @@ void run(const Options& options) {
     left.erase(kept_listener);
     if (!was_listening) descriptors.keep(kept_listener, listener.fd());
     std::optional<spiller::Storage> storage;
-    if (!options.state_dir.empty()) storage.emplace(options.state_dir);
+    if (!options.memory_only) storage.emplace(system::find_state_path(options.state_dir, path));
 
     const std::vector<int> signals = signals_that_stop();
     for (const int signal : signals) kj::UnixEventPort::captureSignal(signal);
@@ -184,9 +186,13 @@ int main(int argc, char** argv) {
                                 "(default for root)");
     socket->excludes(user)->excludes(system);
     user->excludes(system);
-    app.add_option("--state-dir", options.state_dir,
-                   "Directory for topics on disk, made with mode 0700 if missing; without it, all "
-                   "topics are in memory");
+    auto* state =
+        app.add_option("--state-dir", options.state_dir,
+                       "Directory for topics on disk, made with mode 0700 if missing (default: "
+                       "$STATE_DIRECTORY; /var/lib/shmbus for the host's bus, "
+                       "~/.local/state/shmbus for the user's; PATH.state for one at --socket PATH)");
+    app.add_flag("--memory-only", options.memory_only, "Keep nothing on disk, all topics in memory")
+        ->excludes(state);
     app.add_flag("--supervise", options.supervise,
                  "Run under a parent that keeps what is shared with clients, and starts the daemon "
                  "again when it dies (where systemd does not)");

@@ -35,6 +35,8 @@ struct PubArguments {
     std::optional<Nanoseconds> timeout;
     std::optional<double> rate;
     bool wait_durable = false;
+    std::string as;                  // the publisher's name
+    std::optional<std::uint64_t> id; // the first event's, of that publisher
 };
 
 CorrelationId parse_correlation(std::string_view text) {

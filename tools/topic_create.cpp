@@ -106,6 +106,7 @@ struct CreateArguments {
     [[nodiscard]] TopicOptions options() const {
         TopicOptions options;
         if (profile == "fast") {
+            options.retention = Retention::memory;
             options.full = FullPolicy::drop_oldest;
             options.slot_bytes = 128;
         }
@@ -120,8 +121,8 @@ struct CreateArguments {
         const bool wants_disk = sync || keep_bytes || keep_age_ms || keep_events || hold;
         if (wants_disk && options.retention == Retention::memory)
             throw Failure(ExitCode::usage,
-                          "--sync, --keep-… and --hold are for topics on disk: say "
-                          "--retention disk, too");
+                          "--sync, --keep-… and --hold are for topics on disk, and this one is "
+                          "to be in memory");
         if (sync) {
             options.sync = sync->sync;
             options.sync_interval_ms = sync->interval_ms;
@@ -147,10 +148,6 @@ ExitCode create(const Context& context, const CreateArguments& arguments) {
                                 "it: {} topic rm {}",
                                 context.self(), name),
                     [&] { bus.create_topic(name, options); });
-    if (created && !arguments.retention && arguments.profile.empty())
-        note(fmt::format("topic '{}' is in memory only: its events are gone when shmbusd ends; "
-                         "--retention says where they are to be, memory or disk",
-                         name));
     if (context.json) write_out(to_line(Json{{"topic", name}, {"created", created}}));
     return ExitCode::done;
 }
@@ -180,7 +177,8 @@ void add_topic_create(Verb topic, Invocation& invocation) {
     const Verb verb = topic.add_verb("create", "make a topic");
     verb.add("NAME", a.name, "its name").required();
     verb.add_parsed("--retention", a.retention, parse_retention, "disk|memory",
-                    "where its events live (memory)");
+                    "where its events live: in files, which survive everything but the disk, or in "
+                    "memory alone (disk)");
     verb.add("--profile", a.profile,
              "fast: memory, drop-oldest, slots of 128 bytes, unless told otherwise")
         .type("fast")

@@ -122,7 +122,8 @@ void Registry::carry_on(const std::shared_ptr<Topic>& topic) {
     if (topic->options().retention == Retention::memory) return;
     const auto& name = topic->name();
     if (storage_ == nullptr)
-        throw Error(Errc::damaged, "topic " + name + " is on disk: start with the same --state-dir");
+        throw Error(Errc::damaged,
+                    "topic " + name + " is on disk: start with the same --state-dir");
     const auto stored = storage_->find(name);
     if (!stored || stored->uuid != topic->uuid())
         throw Error(Errc::damaged, "topic " + name + " is another one on disk");
@@ -248,14 +249,14 @@ void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
 /// Its events go on to the disk; its memory is there as long as they do.
 void Registry::carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log) {
     const auto& path = log.path;
-    auto files = std::make_unique<store::PublisherFiles>(store::open_directory(path), topic->uuid());
+    auto files =
+        std::make_unique<store::PublisherFiles>(store::open_directory(path), topic->uuid());
     auto named = std::make_shared<spiller::NamedPublishers>(std::move(files), *log.directory,
                                                             topic->uuid(), *log.log);
     topic->carry(std::move(log), std::move(named));
-    topic->subscriptions().keep_in(
-        std::make_shared<store::SubscriptionFiles>(store::open_directory(topic->disk()->path()),
-                                                   topic->uuid()),
-        storage_->cursors(), topic->name());
+    topic->subscriptions().keep_in(std::make_shared<store::SubscriptionFiles>(
+                                       store::open_directory(topic->disk()->path()), topic->uuid()),
+                                   storage_->cursors(), topic->name());
     topic->subscriptions().tell(
         [disk = topic->disk().get()](Sequence by_all) { disk->hold(by_all); });
     storage_->carry({topic, topic->disk().get()});
@@ -311,10 +312,9 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
     const auto asleep = asleep_.find(name);
     if (awake != topics_.end() || asleep != asleep_.end()) {
         if (!if_missing) throw Error(Errc::topic_exists, "topic " + name + " exists already");
-        const auto differs =
-            difference(awake != topics_.end() ? awake->second->options()
-                                              : asleep->second.record.options,
-                       options);
+        const auto differs = difference(awake != topics_.end() ? awake->second->options()
+                                                               : asleep->second.record.options,
+                                        options);
         if (!differs.empty())
             throw Error(Errc::different_options,
                         "topic " + name + " exists with other options: " + differs);
@@ -323,9 +323,11 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
     check_count(creator);
     check_room(creator, Topic::need_of(Topic::parameters_of(options, first_)));
     if (options.retention == Retention::disk && storage_ == nullptr)
-        throw Error(Errc::unsupported, "topic " + name +
-                                           ": this bus keeps nothing on disk; start its "
-                                           "daemon with --state-dir DIR");
+        throw Error(
+            Errc::unsupported,
+            "topic " + name +
+                ": this bus keeps nothing on disk; make it with --retention memory, or start its "
+                "daemon with --state-dir DIR");
     add(make(name, options, creator));
     return true;
 }
@@ -413,8 +415,8 @@ Registry::Page Registry::list(std::string_view after, std::size_t limit) {
     auto asleep = asleep_.upper_bound(after);
     const auto is_end = [&] { return awake == topics_.end() && asleep == asleep_.end(); };
     while (!is_end() && page.topics.size() < limit) {
-        const bool is_awake = asleep == asleep_.end() ||
-                              (awake != topics_.end() && awake->first < asleep->first);
+        const bool is_awake =
+            asleep == asleep_.end() || (awake != topics_.end() && awake->first < asleep->first);
         if (is_awake) {
             page.topics.push_back({awake->first, awake->second});
             ++awake;

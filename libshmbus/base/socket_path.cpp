@@ -21,7 +21,7 @@ std::string user_socket() {
         throw Error(Errc::bad_argument,
                     "no socket for the user bus: XDG_RUNTIME_DIR is not set; set it, set "
                     "SHMBUS_SOCKET, or give --socket PATH");
-    return directory + "/shmbus.sock";
+    return user_socket_in(directory);
 }
 
 std::string by_rule(const std::string& given, BusScope scope) {

@@ -8,6 +8,10 @@ namespace shmbus::base {
 enum class BusScope { automatic, user, system };
 
 inline constexpr const char* system_socket = "/run/shmbus.sock";
+/// The user bus's, in $XDG_RUNTIME_DIR.
+[[nodiscard]] inline std::string user_socket_in(const std::string& runtime_directory) {
+    return runtime_directory + "/shmbus.sock";
+}
 
 /// `given` if not empty; else $SHMBUS_SOCKET; else $XDG_RUNTIME_DIR/shmbus.sock for the user bus,
 /// /run/shmbus.sock for the system bus; automatic is the system bus for root, the user bus for

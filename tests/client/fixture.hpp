@@ -11,7 +11,8 @@ namespace shmbus::test {
 
 class ClientTest : public testing::Test {
   protected:
-    explicit ClientTest(const TopicOptions& options = {.capacity = 64, .max_event = 65'536}) {
+    explicit ClientTest(const TopicOptions& options = {
+                            .capacity = 64, .max_event = 65'536, .retention = Retention::memory}) {
         bus.create_topic("orders", options);
     }
     Subscription subscribe() { return bus.subscribe("orders", {.start = Start::all()}); }

@@ -14,8 +14,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr TopicOptions small{
-    .capacity = 16, .slot_bytes = 128, .max_event = 8192, .pool_bytes = 1 << 20};
+constexpr TopicOptions small{.capacity = 16,
+                             .slot_bytes = 128,
+                             .max_event = 8192,
+                             .pool_bytes = 1 << 20,
+                             .retention = Retention::memory};
 
 /// Runs `work(i)` in that many threads, which begin together.
 void in_threads(unsigned count, const std::function<void(unsigned)>& work) {
@@ -172,7 +175,10 @@ class InterruptTest : public ThreadSafetyTest, public testing::WithParamInterfac
     InterruptTest() {
         const std::string_view who = GetParam();
         if (who == "publisher") {
-            bus.create_topic("full", {.capacity = 2, .slot_bytes = 128, .evict_after_ms = 60'000});
+            bus.create_topic("full", {.capacity = 2,
+                                      .slot_bytes = 128,
+                                      .evict_after_ms = 60'000,
+                                      .retention = Retention::memory});
             subscriptions.push_back(bus.subscribe("full"));
             publishers.push_back(bus.publisher("full"));
             auto& publisher = publishers[0];
@@ -187,7 +193,8 @@ class InterruptTest : public ThreadSafetyTest, public testing::WithParamInterfac
         }
         const bool many = who == "wait_set_of_many";
         for (std::size_t i = 0; i < (many ? 130U : 1U); ++i) {
-            bus.create_topic("t" + std::to_string(i), {.capacity = 2, .slot_bytes = 128});
+            bus.create_topic("t" + std::to_string(i),
+                             {.capacity = 2, .slot_bytes = 128, .retention = Retention::memory});
             subscriptions.push_back(bus.subscribe("t" + std::to_string(i), {.spin = 0s}));
         }
         auto& subscription = subscriptions[0];

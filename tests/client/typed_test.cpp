@@ -78,7 +78,9 @@ TEST_F(TypedTest, IsWhatTheStandardSerialisationIs) {
 }
 
 TEST_F(TypedTest, ReusedMemoryLeavesNothingBehind) {
-    bus.create_topic("dirty", {.capacity = 64, .max_event = 1024, .pool_bytes = 64'000});
+    bus.create_topic(
+        "dirty",
+        {.capacity = 64, .max_event = 1024, .pool_bytes = 64'000, .retention = Retention::memory});
     publisher = bus.publisher("dirty");
     subscription = bus.subscribe("dirty", {.start = Start::all(), .trust_publishers = true});
     for (int i = 0; i < 200; ++i) { // more than there are chunks
@@ -110,7 +112,9 @@ TEST_F(TypedTest, IsTooLargeBeyondMaxEvent) {
 }
 
 TEST_F(TypedTest, NeedsNoPoolIfItFitsASlot) {
-    bus.create_topic("small", {.capacity = 64, .max_event = 128, .pool_bytes = 0});
+    bus.create_topic(
+        "small",
+        {.capacity = 64, .max_event = 128, .pool_bytes = 0, .retention = Retention::memory});
     auto small = bus.publisher("small");
     subscription = bus.subscribe("small", {.start = Start::all()});
     ASSERT_TRUE(small.publish<Order>(espresso));

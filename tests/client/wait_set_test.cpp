@@ -19,8 +19,11 @@ class WaitSetTest : public ClientTest {
         subscriptions.reserve(count); // where they are they stay
         for (std::size_t i = 0; i < count; ++i) {
             const auto topic = "t" + std::to_string(i);
-            bus.create_topic(topic,
-                             {.capacity = 16, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0});
+            bus.create_topic(topic, {.capacity = 16,
+                                     .slot_bytes = 128,
+                                     .max_event = 64,
+                                     .pool_bytes = 0,
+                                     .retention = Retention::memory});
             publishers.push_back(bus.publisher(topic));
             subscriptions.push_back(bus.subscribe(topic, {.spin = 0s}));
             set.add(subscriptions.back());
@@ -110,7 +113,7 @@ INSTANTIATE_TEST_SUITE_P(WaitSetTest, WakeUps, testing::Values(3, 130, 300),
 
 TEST_P(WakeUps, AreNeverLost) {
     fill(GetParam());
-    bus.create_topic("answers", {});
+    bus.create_topic("answers", {.retention = Retention::memory});
     auto answers = bus.subscribe("answers", {.spin = 0s});
     auto answering = bus.publisher("answers");
     constexpr std::size_t rounds = 1000;
@@ -133,7 +136,7 @@ TEST_P(WakeUps, AreNeverLost) {
 /// The same, in a loop that waits for the descriptor.
 TEST_P(WakeUps, ReachADescriptor) {
     fill(GetParam());
-    bus.create_topic("answers", {});
+    bus.create_topic("answers", {.retention = Retention::memory});
     auto answers = bus.subscribe("answers", {.spin = 0s});
     auto answering = bus.publisher("answers");
     constexpr std::size_t rounds = 1000;

@@ -23,7 +23,11 @@ class ControlTest : public testing::Test {
   protected:
     test::DaemonProcess daemon;
     std::shared_ptr<Session> session = Session::connect(daemon.socket(), 30s);
-    const TopicOptions small{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0};
+    const TopicOptions small{.capacity = 64,
+                             .slot_bytes = 128,
+                             .max_event = 64,
+                             .pool_bytes = 0,
+                             .retention = Retention::memory};
 };
 
 TEST_F(ControlTest, CreatesAndDescribes) {
@@ -45,13 +49,19 @@ TEST_F(ControlTest, RefusesToCreate) {
     EXPECT_EQ(refusal([&] { session->create_topic("orders", small, false); }).code,
               Errc::topic_exists);
     EXPECT_FALSE(session->create_topic("orders", small, true));
-    const auto differs = refusal([&] { session->create_topic("orders", {}, true); });
+    const auto differs =
+        refusal([&] { session->create_topic("orders", {.retention = Retention::memory}, true); });
     EXPECT_EQ(differs.code, Errc::different_options);
     EXPECT_THAT(differs.message, HasSubstr("capacity is 64, not 16384"));
     EXPECT_EQ(refusal([&] { session->create_topic("a/b", small, true); }).code, Errc::bad_argument);
-    EXPECT_EQ(refusal([&] { session->create_topic("x", {.capacity = 3}, true); }).code,
+    EXPECT_EQ(refusal([&] {
+                  session->create_topic("x", {.capacity = 3, .retention = Retention::memory}, true);
+              }).code,
               Errc::bad_argument);
-    EXPECT_EQ(refusal([&] { session->create_topic("x", {.capacity = 1U << 24U}, true); }).code,
+    EXPECT_EQ(refusal([&] {
+                  session->create_topic(
+                      "x", {.capacity = 1U << 24U, .retention = Retention::memory}, true);
+              }).code,
               Errc::limit);
     EXPECT_THAT(session->list_topics(), SizeIs(1));
 }

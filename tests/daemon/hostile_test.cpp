@@ -34,7 +34,7 @@ using testing::HasSubstr;
 
 class HostileTest : public testing::Test {
   protected:
-    HostileTest() { session->create_topic("orders", {}, false); }
+    HostileTest() { session->create_topic("orders", {.retention = Retention::memory}, false); }
     ~HostileTest() override { EXPECT_TRUE(daemon.process().is_running()); }
     /// Whether somebody well-behaved is served, on a connection that was there and on a new one.
     void expect_service() {

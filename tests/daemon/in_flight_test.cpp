@@ -107,7 +107,11 @@ std::vector<std::string> next_descriptors(int fd) {
 TEST(InFlight, DescriptorsAreStillThoseOfTheirTopic) {
     test::DaemonProcess daemon;
     const auto session = Session::connect(daemon.socket(), 30s);
-    const TopicOptions small{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0};
+    const TopicOptions small{.capacity = 64,
+                             .slot_bytes = 128,
+                             .max_event = 64,
+                             .pool_bytes = 0,
+                             .retention = Retention::memory};
     session->create_topic("mine", small, false);
     RawClient client(daemon.socket());
     client.bootstrap();

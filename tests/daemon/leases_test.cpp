@@ -20,7 +20,7 @@ using testing::StartsWith;
 
 class LeasesTest : public testing::Test {
   protected:
-    LeasesTest() { session->create_topic("orders", {}, false); }
+    LeasesTest() { session->create_topic("orders", {.retention = Retention::memory}, false); }
     [[nodiscard]] std::uint32_t held() {
         const auto info = session->describe_topic("orders");
         return info.publisher_count + info.subscriber_count;
@@ -136,7 +136,7 @@ TEST_F(LeasesTest, OfATopicRemovedByForceAreReapedToo) {
     client.ask("subscriber orders");
     EXPECT_THAT(client.ask("remove orders"), StartsWith("error busy"));
     EXPECT_EQ(client.ask("force orders"), "ok");
-    session->create_topic("orders", {}, false);
+    session->create_topic("orders", {.retention = Retention::memory}, false);
     EXPECT_EQ(held(), 0U) << "the same name is another topic";
     const auto pid = std::to_string(client.pid());
     client.kill();

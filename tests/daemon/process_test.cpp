@@ -100,7 +100,7 @@ TEST(Shmbusd, MakesItsStateDirectoryForItselfAlone) {
 TEST(Shmbusd, BeginsSequencesWhereATestWants) {
     const DaemonProcess daemon({"--test-first-sequence", "281474976710656"});
     const auto session = control::Session::connect(daemon.socket(), 30s);
-    session->create_topic("orders", {}, false);
+    session->create_topic("orders", {.retention = Retention::memory}, false);
     EXPECT_EQ(session->describe_topic("orders").first, 281474976710656U);
 }
 

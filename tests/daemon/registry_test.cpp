@@ -16,7 +16,11 @@ constexpr uid_t user = 1000;
 const Holder holder{.session = 1, .pid = 4321, .uid = user, .command = "worker"};
 
 TopicOptions small() {
-    return {.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0};
+    return {.capacity = 64,
+            .slot_bytes = 128,
+            .max_event = 64,
+            .pool_bytes = 0,
+            .retention = Retention::memory};
 }
 
 /// What `work` is refused with.
@@ -136,7 +140,11 @@ TEST(Registry, ChargesMemoryBeforeItIsTaken) {
 
 /// A quarter of what a user may have, and a bit.
 TopicOptions large() {
-    return {.capacity = 1U << 20U, .slot_bytes = 256, .max_event = 64, .pool_bytes = 0};
+    return {.capacity = 1U << 20U,
+            .slot_bytes = 256,
+            .max_event = 64,
+            .pool_bytes = 0,
+            .retention = Retention::memory};
 }
 
 TEST(Registry, ChargesATopicUntilItsLastHolderIsGone) {

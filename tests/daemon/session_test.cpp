@@ -34,7 +34,7 @@ TEST(Session, SaysHowToStartADaemon) {
 TEST(Session, ReconnectsToTheNextDaemon) {
     test::DaemonProcess daemon;
     const auto session = Session::connect(daemon.socket(), 30s);
-    session->create_topic("orders", {}, false);
+    session->create_topic("orders", {.retention = Retention::memory}, false);
     auto lease = session->open_publisher("orders");
     daemon.kill(SIGKILL);
     daemon.wait();
@@ -42,7 +42,8 @@ TEST(Session, ReconnectsToTheNextDaemon) {
     EXPECT_THAT(gone.code, testing::AnyOf(Errc::disconnected, Errc::no_daemon));
     EXPECT_EQ(refusal([&] { (void)session->describe_topic("orders"); }).code, Errc::no_daemon);
     daemon.restart();
-    EXPECT_TRUE(session->create_topic("orders", {}, false)) << "the new daemon knows nothing";
+    EXPECT_TRUE(session->create_topic("orders", {.retention = Retention::memory}, false))
+        << "the new daemon knows nothing";
     lease.release(); // of the old one: says nothing, waits for nothing
     const auto other = session->open_publisher("orders");
     lease.release();
@@ -52,7 +53,7 @@ TEST(Session, ReconnectsToTheNextDaemon) {
 TEST(Session, GivesUpOnADaemonThatIsStopped) {
     test::DaemonProcess daemon;
     const auto session = Session::connect(daemon.socket(), 200ms);
-    session->create_topic("orders", {}, false);
+    session->create_topic("orders", {.retention = Retention::memory}, false);
     auto lease = session->open_publisher("orders");
     daemon.kill(SIGSTOP);
     const auto late = refusal([&] { (void)session->describe_topic("orders"); });
@@ -71,7 +72,7 @@ TEST(Session, GivesUpOnADaemonThatIsStopped) {
 TEST(Session, LearnsOfADeathDuringARequest) {
     test::DaemonProcess daemon;
     const auto session = Session::connect(daemon.socket(), 30s);
-    session->create_topic("orders", {}, false);
+    session->create_topic("orders", {.retention = Retention::memory}, false);
     daemon.kill(SIGSTOP);
     auto request = std::async(std::launch::async, [&] {
         return refusal([&] { (void)session->describe_topic("orders"); });
@@ -90,7 +91,7 @@ TEST(Session, ServesManyThreads) {
     for (int t = 0; t < 8; ++t)
         threads.push_back(std::async(std::launch::async, [&session, t] {
             const auto name = "topic-" + std::to_string(t);
-            session->create_topic(name, {.capacity = 64}, false);
+            session->create_topic(name, {.capacity = 64, .retention = Retention::memory}, false);
             for (int i = 0; i < 20; ++i) {
                 auto lease = session->open_publisher(name);
                 lease.release();
@@ -114,7 +115,7 @@ TEST(Session, LeavesSignalsAlone) {
 TEST(Session, IsUselessButHarmlessAfterAFork) {
     test::DaemonProcess daemon;
     auto session = Session::connect(daemon.socket(), 30s);
-    session->create_topic("orders", {}, false);
+    session->create_topic("orders", {.retention = Retention::memory}, false);
     auto lease = session->open_publisher("orders");
     const pid_t child = ::fork();
     if (child == 0) {

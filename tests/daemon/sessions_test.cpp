@@ -16,12 +16,16 @@ class SessionsTest : public testing::Test {
   protected:
     std::vector<SessionId> gone;
     Sessions sessions{[this](SessionId id) { gone.push_back(id); }};
-    std::shared_ptr<Topic> topic = std::make_shared<Topic>(
-        "orders",
-        store::TopicRecord{
-            Topic::new_uuid(),
-            TopicOptions{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0}, 1000},
-        1);
+    std::shared_ptr<Topic> topic =
+        std::make_shared<Topic>("orders",
+                                store::TopicRecord{Topic::new_uuid(),
+                                                   TopicOptions{.capacity = 64,
+                                                                .slot_bytes = 128,
+                                                                .max_event = 64,
+                                                                .pool_bytes = 0,
+                                                                .retention = Retention::memory},
+                                                   1000},
+                                1);
     const base::Peer peer{.pid = 77, .uid = 1000, .groups = {}};
 };
 

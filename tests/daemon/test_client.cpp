@@ -45,7 +45,10 @@ class Client {
         std::string name;
         long number = 0;
         in >> verb >> name >> number;
-        if (verb == "create") return session_->create_topic(name, {}, false) ? "ok" : "ok exists";
+        if (verb == "create")
+            return session_->create_topic(name, {.retention = Retention::memory}, false)
+                       ? "ok"
+                       : "ok exists";
         if (verb == "publisher") return keep(session_->open_publisher(name));
         if (verb == "subscriber") return keep(session_->open_subscriber(name));
         if (verb == "release") {

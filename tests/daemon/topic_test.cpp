@@ -13,8 +13,11 @@ namespace shmbus::registry {
 namespace {
 
 const Holder holder{.session = 1, .pid = 77, .uid = 1000, .command = "worker"};
-const TopicOptions options{
-    .capacity = 64, .slot_bytes = 128, .max_event = 4096, .pool_bytes = 1U << 20U};
+const TopicOptions options{.capacity = 64,
+                           .slot_bytes = 128,
+                           .max_event = 4096,
+                           .pool_bytes = 1U << 20U,
+                           .retention = Retention::memory};
 
 class TopicTest : public testing::Test {
   protected:
@@ -59,9 +62,8 @@ TEST_F(TopicTest, SlotsAreAllocatedAndThePoolIsNot) {
     const auto allocated = static_cast<std::uint64_t>(status.st_blocks) * 512;
     EXPECT_GE(allocated, layout::geometry_of(topic.parameters()).slots_end);
     EXPECT_LT(allocated, static_cast<std::uint64_t>(status.st_size));
-    EXPECT_EQ(topic.need().total,
-              layout::geometry_of(topic.parameters()).total_bytes +
-                  layout::readers_geometry_of(topic.parameters()).total_bytes);
+    EXPECT_EQ(topic.need().total, layout::geometry_of(topic.parameters()).total_bytes +
+                                      layout::readers_geometry_of(topic.parameters()).total_bytes);
 }
 
 TEST_F(TopicTest, UuidsDiffer) {

@@ -88,7 +88,8 @@ TEST_F(Lies, AnswersThatMakeNoSenseAreErrors) {
     Bus bus({.socket = socket_});
     EXPECT_EQ(code_of([&] { (void)bus.topic("any"); }), Errc::damaged);
     EXPECT_EQ(code_of([&] { (void)bus.topics(); }), Errc::damaged);
-    EXPECT_EQ(code_of([&] { bus.create_topic("any"); }), Errc::incompatible);
+    EXPECT_EQ(code_of([&] { bus.create_topic("any", {.retention = Retention::memory}); }),
+              Errc::incompatible);
     EXPECT_EQ(code_of([&] { bus.remove_topic("any"); }), Errc::system);
     EXPECT_EQ(code_of([&] { bus.drain_topic("any", Deadline::now()); }), Errc::unsupported);
 }

@@ -137,7 +137,8 @@ class Scribble : public ::testing::Test {
                                      .max_event = 16'384,
                                      .pool_bytes = 1U << 20U,
                                      .evict_after_ms = 200,
-                                     .hold_timeout_ms = 200});
+                                     .hold_timeout_ms = 200,
+                                     .retention = Retention::memory});
         for (unsigned i = 0; i < readers; ++i)
             readers_.push_back(Child::worker("read", {daemon_.socket()}, {counters_.fd()}));
         for (unsigned i = 0; i < writers; ++i)
@@ -204,7 +205,7 @@ class Scribble : public ::testing::Test {
     }
     /// The same name again: events go through, in order.
     void expect_works_anew() {
-        bus_.create_topic("victim", {.capacity = 64});
+        bus_.create_topic("victim", {.capacity = 64, .retention = Retention::memory});
         auto publisher = bus_.publisher("victim", {.timeout = patience});
         auto subscription = bus_.subscribe("victim");
         for (std::uint64_t id = 1; id <= 1'000; ++id) {
@@ -235,7 +236,7 @@ class Scribble : public ::testing::Test {
 };
 
 TEST_F(Scribble, OverTheReadersObject) {
-    bus_.create_topic("other");
+    bus_.create_topic("other", {.retention = Retention::memory});
     for (int i = 0; i < rounds_ && !HasFailure(); ++i) {
         start("scribble_readers");
         check_the_rest();
@@ -254,7 +255,7 @@ TEST_F(Scribble, OverTheReadersObject) {
 }
 
 TEST_F(Scribble, OverTheRing) {
-    bus_.create_topic("other");
+    bus_.create_topic("other", {.retention = Retention::memory});
     for (int i = 0; i < rounds_ && !HasFailure(); ++i) {
         start("scribble_ring");
         check_the_rest();

@@ -102,7 +102,10 @@ SHMBUS_WORKER(poll) {
 
 class Idle : public ::testing::Test {
   protected:
-    void SetUp() override { bus_.create_topic("idle", {.capacity = 1U << 17U, .slot_bytes = 128}); }
+    void SetUp() override {
+        bus_.create_topic(
+            "idle", {.capacity = 1U << 17U, .slot_bytes = 128, .retention = Retention::memory});
+    }
     /// The time that is measured: nothing happens in it.
     static void let_pass(std::chrono::milliseconds time) {
         const timespec length{time.count() / 1'000, time.count() % 1'000 * 1'000'000};

@@ -156,7 +156,10 @@ class Instructions : public testing::TestWithParam<Case> {
 
 TEST_P(Instructions, AreAsManyAsTheyWere) {
     const Case& which = GetParam();
-    bus_.create_topic("steps", {.capacity = lap, .slot_bytes = 128, .max_event = chunk_payload});
+    bus_.create_topic("steps", {.capacity = lap,
+                                .slot_bytes = 128,
+                                .max_event = chunk_payload,
+                                .retention = Retention::memory});
     auto child = Child::worker(
         "events", {daemon_.socket(), std::to_string(which.exclusive), std::to_string(which.loan)});
     ASSERT_EQ(child.hear(), "ready");

@@ -84,8 +84,10 @@ class KillPublishers : public ::testing::Test {
 
     static void SetUpTestSuite() { take_precedence(); }
     void SetUp() override {
-        bus_.create_topic("steady",
-                          {.capacity = 256, .slot_bytes = 65'536, .evict_after_ms = 60'000});
+        bus_.create_topic("steady", {.capacity = 256,
+                                     .slot_bytes = 65'536,
+                                     .evict_after_ms = 60'000,
+                                     .retention = Retention::memory});
         load_.emplace(daemon_.socket(), SteadyLoad::Size{});
         observer_.emplace(bus_.publisher("steady"));
         view_ = publisher_view(bus_, "steady");

@@ -51,7 +51,8 @@ class KillSubscribers : public ::testing::Test {
                                      .max_event = 16'384,
                                      .pool_bytes = 4U << 20U,
                                      .evict_after_ms = 60'000,
-                                     .hold_timeout_ms = 60'000});
+                                     .hold_timeout_ms = 60'000,
+                                     .retention = Retention::memory});
         load_.emplace(daemon_.socket(),
                       SteadyLoad::Size{.period_us = 500, .payload = chunk_payload});
     }

@@ -122,8 +122,10 @@ struct Stream {
         if (first != 1) extra = {"--test-first-sequence", std::to_string(first)};
         DaemonProcess daemon(extra);
         Bus bus({.socket = daemon.socket()});
-        bus.create_topic("load",
-                         {.full = full, .evict_after_ms = 60'000, .hold_timeout_ms = 60'000});
+        bus.create_topic("load", {.full = full,
+                                  .evict_after_ms = 60'000,
+                                  .hold_timeout_ms = 60'000,
+                                  .retention = Retention::memory});
         const auto from = std::to_string(first);
         std::vector<Child> readers;
         std::vector<Child> writers;

@@ -196,7 +196,7 @@ class TwoUsers : public ::testing::Test {
         daemon_.emplace();
         fs::permissions(daemon_->directory(), fs::perms(0755)); // mkdtemp's are private
         bus_.emplace(BusOptions{.socket = daemon_->socket()});
-        bus_->create_topic("secret", {.capacity = 16});
+        bus_->create_topic("secret", {.capacity = 16, .retention = Retention::memory});
     }
     void TearDown() override {
         if (real_daemon_.empty()) return;

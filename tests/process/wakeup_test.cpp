@@ -219,8 +219,11 @@ TEST_P(Volleys, ReachWhoSleeps) {
     Bus bus({.socket = daemon.socket()});
     for (const std::string prefix : {"there", "back"})
         for (std::size_t i = 0; i < how.topics; ++i)
-            bus.create_topic(prefix + std::to_string(i),
-                             {.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0});
+            bus.create_topic(prefix + std::to_string(i), {.capacity = 64,
+                                                          .slot_bytes = 128,
+                                                          .max_event = 64,
+                                                          .pool_bytes = 0,
+                                                          .retention = Retention::memory});
     std::vector<PlayerProcess> players;
     for (const bool serves : {true, false})
         players.push_back(
@@ -290,7 +293,8 @@ TEST_P(Room, IsMadeForPublishersThatSleep) {
     const std::uint64_t each = events_of(1'000'000) / GetParam();
     DaemonProcess daemon;
     Bus bus({.socket = daemon.socket()});
-    bus.create_topic("small", {.capacity = 2, .evict_after_ms = 60'000});
+    bus.create_topic("small",
+                     {.capacity = 2, .evict_after_ms = 60'000, .retention = Retention::memory});
     std::vector<Child> pullers;
     std::vector<Child> pushers;
     for (int i = 0; i < 2; ++i)
@@ -354,7 +358,7 @@ SHMBUS_WORKER(sleep) {
 TEST(Wakeup, ThePublisherDiedBetweenCommitAndWakeUp) {
     DaemonProcess daemon;
     Bus bus({.socket = daemon.socket()});
-    bus.create_topic("silent", {.capacity = 16});
+    bus.create_topic("silent", {.capacity = 16, .retention = Retention::memory});
     auto sleeper = Child::worker("sleep", {daemon.socket()});
     EXPECT_EQ(sleeper.hear(), "ready");
     Percentiles delays;

@@ -71,7 +71,7 @@ class Daemon:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [SHMBUSD, "--socket", self.socket,
-                 *(("--state-dir", directory / "state") if state else ())],
+                 *(("--state-dir", directory / "state") if state else ("--memory-only",))],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                 env=environment())
         wait_until("shmbusd to be ready", self.is_ready)

@@ -127,8 +127,6 @@ class PayloadTest(PubTest):
             ("--timeout: '5' is not a duration", "--timeout", "5"),
             ("--rate: '0' is no number", "--rate", "0"),
             ("--rate: 'fast' is no number", "--rate", "fast"),
-            ("--as: this version does not know publishers by name", "--as", "me"),
-            ("--id: this version does not know publishers by name", "--id", "5"),
         ]:
             self.run_failing(2, pattern, "pub", "nobody", *options)
 

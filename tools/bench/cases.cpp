@@ -10,7 +10,7 @@ namespace shmbus::tools::bench {
 TopicOptions topic_for(const Setup& setup, FullPolicy full) {
     constexpr std::uint32_t header_bytes = 64; // of a slot
     constexpr std::uint32_t largest_slot = 4'096;
-    TopicOptions options{.full = full};
+    TopicOptions options{.full = full, .retention = Retention::memory};
     if (setup.bytes + header_bytes <= largest_slot)
         options.slot_bytes = std::bit_ceil(static_cast<std::uint32_t>(setup.bytes) + header_bytes);
     const auto as_large_as_the_probe =

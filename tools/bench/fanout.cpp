@@ -30,7 +30,8 @@ class FanOut : public Player {
         bus_.create_topic_if_missing(topic, {.full = shmbus::FullPolicy::drop_oldest,
                                              .slot_bytes = 128,
                                              .max_event = 64,
-                                             .pool_bytes = 0});
+                                             .pool_bytes = 0,
+                                             .retention = Retention::memory});
         End end;
         if (pair_.is_first())
             end.out.emplace(bus_.publisher(topic));

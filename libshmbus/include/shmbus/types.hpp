@@ -240,7 +240,7 @@ struct TopicOptions {
     std::uint32_t evict_after_ms = 10'000;
     /// How long a held payload is safe from reuse; likewise.
     std::uint32_t hold_timeout_ms = 10'000;
-    Retention retention = Retention::memory;
+    Retention retention = Retention::disk;
     // What follows is for topics on disk alone. Their publishers wait for the disk, and for no
     // subscriber; evict_after_ms is how long a stopped publisher may hold up the disk.
     Sync sync = Sync::group;
