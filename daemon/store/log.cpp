@@ -154,6 +154,7 @@ void Log::sync_files() {
 Outcome Log::close() {
     return guarded([&] {
         if (tail_ && !settle()) return false;
+        sync_files(); // first: so the footer can say that all before it is on disk
         if (current_) seal_current();
         sync_files();
         save({state_.lease_through, durable_, state_.expired_through});

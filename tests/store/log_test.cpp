@@ -130,6 +130,32 @@ TEST_F(LogTest, OpeningOneThatWasClosedReadsItsEndsAlone) {
     EXPECT_EQ(disk.operations(), operations) << "opening writes nothing";
 }
 
+// Without the state file, too: whoever has only the segments knows what has to be in them.
+TEST_F(LogTest, OneThatWasClosedSaysThatItsEndIsOnDisk) {
+    for (const bool durable : {true, false}) {
+        const auto options = test::small_segments(durable);
+        test::SimulatedDisk fresh;
+        const auto there = fresh.open();
+        Log log(*there, test::log_topic, options);
+        append_through(log, 150);
+        ASSERT_EQ(log.flush(), Outcome::done);
+        ASSERT_LT(log.durable(), 150U);
+        ASSERT_EQ(log.close(), Outcome::done);
+        const auto last = read_ends(*there, test::log_topic, log.segments().back());
+        ASSERT_TRUE(last.footer);
+        EXPECT_EQ(last.footer->durable_through, 150U) << durable;
+
+        auto files =
+            fresh.after({.operations = fresh.operations(), .loss = test::Loss::everything});
+        files.erase("log.state");
+        test::SimulatedDisk after(files);
+        const auto left = after.open();
+        const Log again(*left, test::log_topic, options);
+        EXPECT_EQ(again.next(), 151U);
+        EXPECT_EQ(again.durable(), 150U);
+    }
+}
+
 TEST_F(LogTest, AFullDiskIsMetBeforeARecordAndTriedAgain) {
     const auto log = open();
     append_through(*log, 10);
