@@ -32,6 +32,7 @@ TREE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SHMBUS_BUILD", TREE / "build"))
 SHMBUS = BUILD / "tools" / "shmbus"
 SHMBUSD = BUILD / "daemon" / "shmbusd"
+LONG = "--long" in sys.argv  # the full form of what takes long
 PATIENCE = 60  # seconds for what must come: beyond any noise of the machine
 
 
@@ -219,4 +220,4 @@ def frames(*payloads):
 
 def main():
     sys.stdout.reconfigure(line_buffering=True)
-    unittest.main(verbosity=2)
+    unittest.main(argv=[a for a in sys.argv if a != "--long"], verbosity=2)

@@ -11,59 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import harness  # noqa: E402
-
-HEADER, TWIN = 4096, 2048  # where frames begin, and where the second copy of a header is
-HEAD = struct.Struct("<QQQIBBH")  # checksums, sequence, length, kind, -, bytes of head and fixed part
-EVENT, SYNC_POINT, FOOTER = 1, 3, 4
-
-
-class Frame:
-    def __init__(self, data, offset):
-        self.offset = offset
-        _, _, self.sequence, self.length, self.kind, _, self.head_bytes = HEAD.unpack_from(data, offset)
-        self.payload = offset + self.head_bytes
-
-    @property
-    def end(self):
-        return self.offset + self.length
-
-
-class Copy:
-    """A copy of a topic's directory, to be damaged."""
-
-    def __init__(self, source, directory):
-        shutil.copytree(source, directory)
-        self.directory = directory
-        self.files = sorted(directory.glob("*.seg"))
-        self.firsts = [int(file.stem) for file in self.files]
-
-    def frames(self, file):
-        data, offset, frames = file.read_bytes(), HEADER, []
-        while offset + HEAD.size <= len(data) and Frame(data, offset).length:
-            frames.append(Frame(data, offset))
-            offset = frames[-1].end
-        return frames
-
-    def find(self, sequence):
-        """The file and frame of an event."""
-        file = self.files[max(i for i, first in enumerate(self.firsts) if first <= sequence)]
-        return file, next(frame for frame in self.frames(file)
-                          if (frame.kind, frame.sequence) == (EVENT, sequence))
-
-    def flip(self, file, *offsets):
-        data = bytearray(file.read_bytes())
-        for offset in offsets:
-            data[offset] ^= 0x10
-        file.write_bytes(data)
-
-    def flip_payload(self, sequence):
-        file, frame = self.find(sequence)
-        self.flip(file, frame.payload)
-
-    def flip_head(self, sequence, field):
-        file, frame = self.find(sequence)
-        self.flip(file, frame.offset + field)
-
+from segments import EVENT, FOOTER, HEAD, SYNC_POINT, TWIN, Copy  # noqa: E402
 
 class SpillTest(harness.BusTest):
     def disk_topic(self, *options, suffix=""):
