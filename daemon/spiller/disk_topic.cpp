@@ -16,8 +16,9 @@ constexpr Sequence rings_ahead = 64;
 /// Where publishers do not wait for the disk nothing else bounds them: 100 s at full speed.
 constexpr Sequence far_ahead = Sequence{1} << 32U;
 
-/// How often a topic is looked at for events that are too old, or whether the disk is nearly full.
+/// How often a topic is looked at for events that are too old, and when it waits for room.
 constexpr auto expiry_interval = std::chrono::seconds(10);
+constexpr auto urgent_expiry_interval = std::chrono::seconds(1);
 
 } // namespace
 
@@ -46,10 +47,8 @@ OpenLog open_log(std::unique_ptr<store::Directory> directory, const layout::Uuid
     return open;
 }
 
-void give_up_promises(OpenLog& open) {
-    if (open.log->leased() >= open.log->next() &&
-        open.log->append(open.log->leased(), GapReason::lost) != store::Outcome::done)
-        throw Error(Errc::system, "opening a topic's log: " + open.log->trouble());
+void give_up_promises(OpenLog& open) noexcept {
+    if (open.log->leased() >= open.log->next()) open.log->write_off(open.log->leased());
 }
 
 DiskTopic::DiskTopic(std::string topic_name, const ring::Topic& topic, std::uint32_t entry,
@@ -58,10 +57,24 @@ DiskTopic::DiskTopic(std::string topic_name, const ring::Topic& topic, std::uint
     : name(std::move(topic_name)), source(topic, entry, log.log->next()), topic_(topic),
       open_(std::move(log)), log_(*open_.log), uuid_(uuid), policy_(policy),
       named_(std::move(named)), segments_when_saved_(log_.segments().size()) {
-    if (note(log_.sync()) && keep_lease()) // else publishers wait; store() tries again
+    // The ring lets publishers hand out a lap from where it stands on, whatever the disk says later.
+    if (!keep_lease() && log_.leased() < let_on())
+        throw Error(Errc::system, "its disk takes no promise: " + log_.trouble());
+    if (note(log_.sync())) // else publishers wait behind that lap; store() tries again
         publish_watermarks();
     else
         take_stock();
+}
+
+/// How far publishers may come without the spiller's help.
+Sequence DiskTopic::let_on() const noexcept {
+    const auto& header = topic_.ring.header();
+    const auto& parameters = topic_.ring.parameters();
+    if (parameters.full_policy == static_cast<std::uint8_t>(FullPolicy::drop_oldest))
+        return header.tail.load_acquire();
+    const bool durable = parameters.gate == static_cast<std::uint8_t>(layout::GateKind::durable);
+    const Sequence gate = (durable ? header.durable : header.written).load_acquire();
+    return std::max(gate, parameters.first_sequence - 1) + parameters.capacity;
 }
 
 bool DiskTopic::store(const Batch& batch) {
@@ -118,6 +131,7 @@ bool DiskTopic::close() {
 
 std::optional<Sequence> DiskTopic::resume() {
     if (log_.has_failed()) log_.start_over();
+    expire(); // it may be what there is no room for
     if (!keep_lease()) return std::nullopt;
     publish_watermarks();
     return log_.next();
@@ -144,11 +158,13 @@ bool DiskTopic::note(store::Outcome outcome) {
 /// where a ring full of events beyond it is promised for.
 bool DiskTopic::keep_lease() {
     const Sequence capacity = topic_.ring.capacity();
+    // The ring may be ahead: it begins behind what is lost, before the disk has been told of that.
+    const Sequence behind = std::max(log_.kept(), topic_.ring.parameters().first_sequence - 1);
     const bool unbounded =
         topic_.ring.parameters().full_policy == static_cast<std::uint8_t>(FullPolicy::drop_oldest);
     const Sequence handed_out =
-        unbounded ? std::max(log_.kept(), topic_.ring.header().tail.load_acquire()) + far_ahead / 2
-                  : log_.kept() + capacity;
+        unbounded ? std::max(behind, topic_.ring.header().tail.load_acquire()) + far_ahead / 2
+                  : behind + capacity;
     if (log_.leased() >= handed_out) return true;
     return note(log_.lease(handed_out + (unbounded ? far_ahead : rings_ahead * capacity)));
 }
@@ -197,7 +213,7 @@ bool DiskTopic::save_named() {
 void DiskTopic::expire() {
     const auto now = Deadline::Clock::now();
     if (log_.segments().size() == segments_at_expiry_ && now < next_expiry_) return;
-    next_expiry_ = now + expiry_interval;
+    next_expiry_ = now + (degraded_ ? urgent_expiry_interval : expiry_interval);
     try {
         store::Situation situation{base::wall_ns(), open_.directory->free_bytes(), {}};
         if (policy_.hold) situation.hold = held_above_.load();

@@ -46,8 +46,8 @@ struct OpenLog {
                                const layout::Uuid& uuid, const store::LogOptions& options);
 
 /// There is no ring with what was promised for and is not there: that is lost from now on, so that a new
-/// ring can begin behind it. None of these sequences is ever used again. @throws Error
-void give_up_promises(OpenLog& open);
+/// ring can begin behind it. None of these sequences is ever used again.
+void give_up_promises(OpenLog& open) noexcept;
 
 class DiskTopic {
   public:
@@ -88,6 +88,7 @@ class DiskTopic {
 
   private:
     bool note(store::Outcome outcome);
+    [[nodiscard]] Sequence let_on() const noexcept;
     bool keep_lease();
     void publish_watermarks();
     void take_stock();

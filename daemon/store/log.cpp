@@ -117,6 +117,12 @@ Outcome Log::append(Sequence last, GapReason reason) {
     });
 }
 
+void Log::write_off(Sequence last) noexcept {
+    assert(!current_ && !written_off_ && last >= next_);
+    written_off_ = Gap{next_, last, GapReason::lost};
+    next_ = last + 1;
+}
+
 Outcome Log::flush() {
     return guarded([&] {
         if (current_) current_->flush();
@@ -126,7 +132,7 @@ Outcome Log::flush() {
 
 Outcome Log::sync() {
     return guarded([&] {
-        if (tail_ && !settle()) return false;
+        if (!settle()) return false;
         if (durable_ + 1 == next_) return true;
         sync_files();
         if (current_)
@@ -153,7 +159,7 @@ void Log::sync_files() {
 
 Outcome Log::close() {
     return guarded([&] {
-        if (tail_ && !settle()) return false;
+        if (!settle()) return false;
         sync_files(); // first: so the footer can say that all before it is on disk
         if (current_) seal_current();
         sync_files();
@@ -170,7 +176,7 @@ void Log::start_over() {
     if (current_ && !options_.durable && !current_->is_doubtful())
         unsynced_.push_back(current_->first());
     current_.reset();
-    if (tail_) return; // nothing was appended yet
+    if (tail_ || written_off_) return; // nothing was appended yet
     next_ = kept() + 1;
     written_ = next_ - 1;
     max_time_ = kept_max_time_;
@@ -215,9 +221,15 @@ void Log::remove_expired() {
     directory_.sync_directory();
 }
 
-/// Copies the tail that another run left into a segment of this one's.
+/// What comes before everything that is appended. False: there is no room for it.
 bool Log::settle() {
-    if (!make_spare(tail_->bytes)) return false;
+    if (tail_) return copy_tail();
+    return !written_off_ || begin_with_loss();
+}
+
+/// Copies the tail that another run left into a segment of this one's, and what is lost behind it.
+bool Log::copy_tail() {
+    if (!make_spare(tail_->bytes + layout::tombstone_frame_bytes)) return false;
     const Sequence old = segments_.back();
     const auto bytes =
         read_all(*directory_.open(layout::segment_name(old), Directory::Access::read));
@@ -240,11 +252,21 @@ bool Log::settle() {
     publish(std::move(segment));
     if (unsynced_.empty()) durable_ = next_ - 1;
     tail_.reset();
+    written_off_.reset();
+    return true;
+}
+
+bool Log::begin_with_loss() {
+    if (!make_spare(layout::tombstone_frame_bytes)) return false;
+    auto segment = begin(written_off_->first, max_time_);
+    segment->append(written_off_->first, written_off_->last, written_off_->reason);
+    publish(std::move(segment));
+    written_off_.reset();
     return true;
 }
 
 bool Log::make_room(std::uint64_t frame_bytes) {
-    if (tail_ && !settle()) return false;
+    if (!settle()) return false;
     if (current_ && current_->has_room(frame_bytes)) return true;
     if (!make_spare(frame_bytes)) return false;
     if (current_) seal_current();
@@ -277,17 +299,27 @@ bool Log::make_spare(std::uint64_t frame_bytes) {
     discard_spare();
     const std::uint64_t capacity = std::max(needed, next_capacity());
     if (options_.reserve != 0 && directory_.free_bytes() < capacity + options_.reserve)
-        return false;
+        return has_no_room_for(capacity);
     try {
         spare_ = directory_.create(spare_name);
     } catch (const FileError& e) {
         if (!e.is_out_of_space()) throw;
-        return false;
+        return has_no_room_for(capacity);
     }
     spare_exists_ = true;
     spare_capacity_ = capacity;
     if (spare_->allocate(capacity)) return true;
     discard_spare();
+    return has_no_room_for(capacity);
+}
+
+/// Says so, and is false.
+bool Log::has_no_room_for(std::uint64_t capacity) {
+    constexpr std::uint64_t kib = 1024;
+    trouble_ = "no space for a segment of " + std::to_string(capacity / kib) +
+               " KiB: " + std::to_string(directory_.free_bytes() / kib) + " KiB are free";
+    if (options_.reserve != 0)
+        trouble_ += ", and " + std::to_string(options_.reserve / kib) + " KiB are to stay so";
     return false;
 }
 

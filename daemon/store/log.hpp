@@ -62,6 +62,9 @@ class Log {
     Outcome append(const layout::EventFrame& event);
     /// A tombstone for next() to `last`.
     Outcome append(Sequence last, GapReason reason);
+    /// Before anything is appended: next() to `last` are lost. So it can be said on a disk that is full, too:
+    /// their tombstone is written, in front of everything else, when there is room.
+    void write_off(Sequence last) noexcept;
     Outcome flush();
     Outcome sync();
     /// Promises that no sequence above `through` is handed out before this is called again. Failing
@@ -98,8 +101,11 @@ class Log {
     template <class Action> Outcome aside(Action action);
     void recover();
     bool settle();
+    bool copy_tail();
+    bool begin_with_loss();
     bool make_room(std::uint64_t frame_bytes);
     bool make_spare(std::uint64_t frame_bytes);
+    bool has_no_room_for(std::uint64_t capacity);
     void make_spare_early() noexcept;
     void discard_spare();
     [[nodiscard]] std::uint64_t next_capacity() const noexcept;
@@ -130,6 +136,7 @@ class Log {
     std::unique_ptr<SegmentWriter> current_;
     std::vector<Sequence> unsynced_;    // segments that were sealed without a sync
     std::optional<Remains::Tail> tail_; // of the last segment, to be settled
+    std::optional<Gap> written_off_;    // likewise, behind it
     struct Untrimmed {
         Sequence segment;
         std::uint64_t used;

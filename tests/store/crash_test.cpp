@@ -159,5 +159,40 @@ TEST(Failure, ThatStaysForAWhileLosesNothing) { expect_no_failure_to_matter(EIO,
 TEST(OutOfSpace, AtAnyOperationLosesNothing) { expect_no_failure_to_matter(ENOSPC, false); }
 TEST(OutOfSpace, ThatStaysForAWhileLosesNothing) { expect_no_failure_to_matter(ENOSPC, true); }
 
+TEST(OutOfSpace, DelaysWhatIsWrittenOff) {
+    for (const bool has_tail : {false, true}) {
+        SimulatedDisk fresh;
+        {
+            const auto there = fresh.open();
+            Log log(*there, test::log_topic, test::small_segments());
+            test::append_through(log, 3);
+            ASSERT_EQ(log.sync(), Outcome::done);
+            test::append_through(log, 6);
+            ASSERT_EQ(has_tail ? log.flush() : log.sync(), Outcome::done);
+        }
+        const auto there = fresh.open();
+        Log log(*there, test::log_topic, test::small_segments());
+        fresh.fail_at(0, ENOSPC, true);
+        log.write_off(50);
+        EXPECT_EQ(log.next(), 51U);
+        for (int i = 0; i < 2; ++i) {
+            EXPECT_EQ(test::append_next(log), Outcome::out_of_space);
+            EXPECT_EQ(log.sync(), Outcome::out_of_space);
+            EXPECT_EQ(log.close(), Outcome::out_of_space);
+            EXPECT_NE(log.trouble().find("no space for a segment of"), std::string::npos);
+        }
+        EXPECT_EQ(log.written(), 6U);
+        fresh.fail_no_more();
+        test::append_through(log, 60);
+        ASSERT_EQ(log.sync(), Outcome::done);
+        EXPECT_EQ(log.durable(), 60U);
+        const auto lost = test::losses(test::read_log(log, fresh.files()));
+        ASSERT_EQ(lost.size(), 1U);
+        EXPECT_EQ(lost[0].first, 7U);
+        EXPECT_EQ(lost[0].last, 50U);
+        EXPECT_EQ(lost[0].reason, GapReason::lost);
+    }
+}
+
 } // namespace
 } // namespace shmbus::store
