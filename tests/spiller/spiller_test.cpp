@@ -1,81 +1,16 @@
 // Events on their way to the disk, with real threads, a ring in plain memory and a disk that can fail.
-#include "daemon/spiller/spiller.hpp"
-
-#include "store/simulated_files.hpp"
-#include "support/subscriber.hpp"
+#include "spiller/running.hpp"
 
 #include <cerrno>
 
 namespace shmbus::test {
 namespace {
 
-using namespace std::chrono_literals;
-using spiller::DiskPolicy;
-using spiller::DiskTopic;
-using spiller::Spiller;
-
-constexpr auto patience = 30s;
-constexpr std::uint32_t spillers_entry = 63;
-
-layout::RingParameters on_disk(Sequence first) {
-    auto p = parameters();
-    p.capacity = 64;
-    p.first_sequence = first;
-    p.gate = static_cast<std::uint8_t>(layout::GateKind::durable);
-    return p;
-}
-
 /// A disk, and the daemons that come and go on it.
 class SpillerTest : public testing::Test {
   protected:
     SimulatedDisk disk;
-
-    struct Running {
-        explicit Running(SimulatedDisk& disk, const DiskPolicy& policy = {})
-            : log(spiller::open_log(disk.open(), a_topic, {})), ring(on_disk(log.log->next())),
-              topic(std::make_shared<DiskTopic>("t", ring.topic, spillers_entry, std::move(log),
-                                                a_topic, policy)),
-              pub(ring, 0) {
-            spiller.add(topic);
-        }
-        /// In order, as a daemon does it.
-        bool stop() {
-            ring::set_state(ring.topic, layout::RingState::closed);
-            return spiller.finish(topic, patience);
-        }
-        spiller::OpenLog log;
-        TestRing ring;
-        std::shared_ptr<DiskTopic> topic;
-        Spiller spiller;
-        Pub pub;
-    };
-
-    /// Everything on the disk, as "1 text" or "2-5 reason".
-    Strings contents() { return contents(disk); }
-    static Strings contents(SimulatedDisk& disk) {
-        Strings all;
-        const auto directory = disk.open();
-        const store::Log log(*directory, a_topic, {});
-        const auto& segments = log.segments();
-        for (std::size_t i = 0; i < segments.size(); ++i) {
-            const Sequence end = i + 1 < segments.size() ? segments[i + 1] : log.next();
-            const auto file =
-                directory->open(layout::segment_name(segments[i]), store::Directory::Access::read);
-            const auto bytes = store::read_all(*file);
-            const spill::SegmentView view(bytes, a_topic, segments[i], {.end = end});
-            auto cursor = view.begin();
-            for (auto found = cursor.next(); found != spill::Found::end; found = cursor.next()) {
-                if (found == spill::Found::event && cursor.verify())
-                    all.push_back(std::to_string(cursor.sequence()) + ' ' +
-                                  std::string(as_text(cursor.payload())));
-                if (found == spill::Found::tombstone || found == spill::Found::damaged)
-                    all.push_back(std::to_string(cursor.gap().first) + '-' +
-                                  std::to_string(cursor.gap().last) + ' ' +
-                                  Sub::name(cursor.gap().reason));
-            }
-        }
-        return all;
-    }
+    Strings contents() { return contents_of(disk); }
 };
 
 TEST_F(SpillerTest, BringsEverythingToTheDiskInOrder) {
@@ -179,7 +114,7 @@ TEST_F(SpillerTest, LosesNothingWhateverOperationFailsOnce) {
         EXPECT_TRUE(running.stop());
         failures += fresh.has_failed() ? 1U : 0U;
         fresh.fail_no_more();
-        const auto all = contents(fresh);
+        const auto all = contents_of(fresh);
         ASSERT_EQ(all.size(), 200U) << "operation " << operation;
         for (std::size_t i = 1; i <= 200; ++i)
             ASSERT_EQ(all[i - 1], std::to_string(i) + ' ' + std::to_string(i));

@@ -27,6 +27,7 @@ class SimulatedFile final : public store::File {
         : disk_(disk), inode_(inode), name_(std::move(name)) {}
 
     std::size_t read_at(std::span<std::byte> to, std::uint64_t offset) const override {
+        const auto locked = disk_.lock();
         const auto spoiled = disk_.spoiled_.find(inode_);
         if (spoiled != disk_.spoiled_.end() && offset < spoiled->second.to &&
             offset + to.size() > spoiled->second.from)
@@ -54,7 +55,10 @@ class SimulatedFile final : public store::File {
     void truncate(std::uint64_t size) override {
         disk_.run({SimulatedDisk::Kind::truncate, inode_, size}, name_);
     }
-    std::uint64_t size() const override { return content().size(); }
+    std::uint64_t size() const override {
+        const auto locked = disk_.lock();
+        return content().size();
+    }
 
   private:
     [[nodiscard]] const FileBytes& content() const { return disk_.now_.inodes.at(inode_); }
@@ -68,8 +72,7 @@ class SimulatedDirectory final : public store::Directory {
     explicit SimulatedDirectory(SimulatedDisk& disk) : disk_(disk) {}
 
     std::unique_ptr<store::File> create(const std::string& name) override {
-        if (names().contains(name)) throw FileError("making", name, EEXIST);
-        const auto inode = disk_.next_inode_++;
+        const auto inode = free_inode_for(name);
         disk_.run({SimulatedDisk::Kind::create, inode, 0, {}, name}, name);
         return std::make_unique<SimulatedFile>(disk_, inode, name);
     }
@@ -77,6 +80,7 @@ class SimulatedDirectory final : public store::Directory {
         return std::make_unique<SimulatedFile>(disk_, find("opening", name), name);
     }
     std::vector<std::string> list() const override {
+        const auto locked = disk_.lock();
         std::vector<std::string> all;
         for (const auto& [name, inode] : names()) all.push_back(name);
         return all;
@@ -96,7 +100,13 @@ class SimulatedDirectory final : public store::Directory {
     [[nodiscard]] const std::map<std::string, SimulatedDisk::Inode>& names() const {
         return disk_.now_.names;
     }
+    [[nodiscard]] SimulatedDisk::Inode free_inode_for(const std::string& name) {
+        const auto locked = disk_.lock();
+        if (names().contains(name)) throw FileError("making", name, EEXIST);
+        return disk_.next_inode_++;
+    }
     [[nodiscard]] SimulatedDisk::Inode find(const char* doing, const std::string& name) const {
+        const auto locked = disk_.lock();
         const auto found = names().find(name);
         if (found == names().end()) throw FileError(doing, name, ENOENT);
         return found->second;
@@ -154,6 +164,7 @@ bool SimulatedDisk::is_due() {
 }
 
 void SimulatedDisk::run(Operation operation, const std::string& name) {
+    const auto locked = lock();
     if (!is_due()) {
         now_.apply(operation);
         trace_.push_back(std::move(operation));
@@ -173,19 +184,23 @@ void SimulatedDisk::run(Operation operation, const std::string& name) {
 }
 
 void SimulatedDisk::fail_at(std::size_t operation, int error, bool for_good) {
+    const auto locked = lock();
     failing_ = Failing{operation, error, for_good};
     has_failed_ = false;
 }
 
 void SimulatedDisk::spoil(const std::string& name, std::uint64_t from, std::uint64_t to) {
+    const auto locked = lock();
     spoiled_[now_.names.at(name)] = {from, to};
 }
 
 std::size_t SimulatedDisk::written_by(std::size_t operation) const {
+    const auto locked = lock();
     return trace_.at(operation).kind == Kind::write ? trace_[operation].bytes.size() : 0;
 }
 
 std::uint64_t SimulatedDisk::syncs() const {
+    const auto locked = lock();
     return static_cast<std::uint64_t>(
         std::count_if(trace_.begin(), trace_.end(), [](const Operation& operation) {
             return operation.kind == Kind::sync || operation.kind == Kind::sync_directory;
@@ -193,7 +208,7 @@ std::uint64_t SimulatedDisk::syncs() const {
 }
 
 std::map<std::string, FileBytes> SimulatedDisk::files() const {
-    return after({.operations = trace_.size()});
+    return after({.operations = operations()});
 }
 
 /// Replays a trace, keeping what is synced apart from what is not.
@@ -289,6 +304,7 @@ class SimulatedDisk::CrashedDisk {
 };
 
 std::map<std::string, FileBytes> SimulatedDisk::after(const Crash& crash) const {
+    const auto locked = lock();
     CrashedDisk crashed(*this, crash);
     for (std::size_t i = 0; i < crash.operations; ++i) crashed.add(trace_.at(i));
     Operation last{Kind::sync_directory};

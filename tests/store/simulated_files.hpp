@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,18 +45,30 @@ class SimulatedDisk {
     [[nodiscard]] std::unique_ptr<store::Directory> open();
 
     /// How many changing operations there were.
-    [[nodiscard]] std::size_t operations() const { return trace_.size(); }
+    [[nodiscard]] std::size_t operations() const {
+        const auto locked = lock();
+        return trace_.size();
+    }
     /// How many of the bytes the operation with this number writes; nothing if it is no write.
     [[nodiscard]] std::size_t written_by(std::size_t operation) const;
-    [[nodiscard]] std::uint64_t bytes_read() const { return bytes_read_; }
+    [[nodiscard]] std::uint64_t bytes_read() const {
+        const auto locked = lock();
+        return bytes_read_;
+    }
     [[nodiscard]] std::uint64_t syncs() const;
 
     /// The operation with this number fails, counted from now on from 0; all from there on if `for_good`.
     /// A write that fails has done half of its work.
     void fail_at(std::size_t operation, int error, bool for_good = false);
-    void fail_no_more() { failing_.reset(); }
+    void fail_no_more() {
+        const auto locked = lock();
+        failing_.reset();
+    }
     /// Whether one has failed since fail_at().
-    [[nodiscard]] bool has_failed() const { return has_failed_; }
+    [[nodiscard]] bool has_failed() const {
+        const auto locked = lock();
+        return has_failed_;
+    }
     /// Reading these bytes of a file fails with EIO.
     void spoil(const std::string& name, std::uint64_t from, std::uint64_t to);
 
@@ -93,11 +106,14 @@ class SimulatedDisk {
         void apply(const Operation& operation);
     };
     class CrashedDisk;
+    [[nodiscard]] std::lock_guard<std::mutex> lock() const { return std::lock_guard(mutex_); }
     /// Fails if it is to, else does it.
     void run(Operation operation, const std::string& name);
     /// Whether the next operation is to fail.
     bool is_due();
 
+    mutable std::mutex mutex_;
+    // Guarded by mutex_:
     std::map<std::string, FileBytes> original_;
     Contents now_;
     Inode next_inode_ = 1;
