@@ -248,20 +248,24 @@ bool Log::copy_tail() {
                                                event.payload()});
         },
         [&](const Gap& gap) { segment->append(gap.first, gap.last, gap.reason); });
+    settle_with(std::move(segment));
+    return true;
+}
+
+/// On disk before anything comes behind it: the caller has none of it to append again.
+void Log::settle_with(std::unique_ptr<SegmentWriter> segment) {
     segment->sync();
     publish(std::move(segment));
     if (unsynced_.empty()) durable_ = next_ - 1;
     tail_.reset();
     written_off_.reset();
-    return true;
 }
 
 bool Log::begin_with_loss() {
     if (!make_spare(layout::tombstone_frame_bytes)) return false;
     auto segment = begin(written_off_->first, max_time_);
     segment->append(written_off_->first, written_off_->last, written_off_->reason);
-    publish(std::move(segment));
-    written_off_.reset();
+    settle_with(std::move(segment));
     return true;
 }
 

@@ -103,6 +103,7 @@ class Log {
     bool settle();
     bool copy_tail();
     bool begin_with_loss();
+    void settle_with(std::unique_ptr<SegmentWriter> segment);
     bool make_room(std::uint64_t frame_bytes);
     bool make_spare(std::uint64_t frame_bytes);
     bool has_no_room_for(std::uint64_t capacity);

@@ -243,5 +243,42 @@ TEST(Start, OnADiskThatFailsHandsOutNothingTwice) {
         }
 }
 
+TEST(Start, OnADiskThatFailsOnceGoesOnByItself) {
+    for (const bool has_tail : {false, true})
+        for (std::size_t operation = 0; operation < 14; ++operation) {
+            SimulatedDisk disk;
+            {
+                Running before(disk, {Sync::interval, 1h});
+                for (Sequence s = 1; s <= 31; ++s)
+                    ASSERT_EQ(before.pub.publish("before", patience), published(s));
+                for (const Deadline end = patience; before.topic->kept().written < 31;)
+                    ASSERT_FALSE(end.passed());
+            }
+            if (!has_tail) { // the state file says that all of it is on disk
+                const auto directory = disk.open();
+                store::Log log(*directory, a_topic, {});
+                ASSERT_EQ(log.sync(), store::Outcome::done);
+                ASSERT_EQ(log.lease(log.leased() + 1), store::Outcome::done);
+            }
+            disk.fail_at(operation, EIO);
+            std::unique_ptr<Running> running;
+            try {
+                running = std::make_unique<Running>(disk);
+            } catch (const Error&) {
+                ASSERT_LT(operation, 4U);
+                running = std::make_unique<Running>(disk);
+            }
+            const auto result = running->pub.publish("after", patience);
+            ASSERT_EQ(result.outcome, PublishOutcome::published);
+            ASSERT_EQ(running->pub.writer.wait_durable(result.sequence, patience),
+                      Durability::durable)
+                << "operation " << operation;
+            EXPECT_TRUE(running->stop());
+            const auto all = contents_of(disk);
+            ASSERT_EQ(all.size(), 33U);
+            EXPECT_EQ(all[31], "32-" + std::to_string(result.sequence - 1) + " lost");
+        }
+}
+
 } // namespace
 } // namespace shmbus::test
