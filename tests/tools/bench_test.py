@@ -2,6 +2,7 @@
 """shmbus bench: the shape of what it prints, that it cleans up, and what it needs. No timings."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,8 +18,21 @@ class BenchTest(harness.BusTest):
     def tearDown(self):
         self.assertEqual(self.run_ok("topic", "ls", "--json").json, [], "topics are left")
 
-    def check_row(self, row):
+    def disk_directory(self):
+        """Where the disk's cases are to leave nothing."""
+        directory = self.directory / self.id()
+        directory.mkdir()
+        self.addCleanup(lambda: self.assertEqual(list(directory.iterdir()), []))
+        return directory
+
+    def disk_env(self, **more):
+        """No bus is needed, but the daemon's program."""
+        path = f"{harness.SHMBUSD.parent}:{os.environ['PATH']}"
+        return harness.environment(**{"SHMBUS_SOCKET": "/nonexistent", "PATH": path, **more})
+
+    def check_row(self, row, on_disk=False):
         self.assertEqual(list(row)[:len(CONTRACT)], CONTRACT)
+        self.assertEqual(row["file_system"] is not None, on_disk)
         self.assertIsInstance(row["case"], str)
         self.assertIsInstance(row["bytes"], int)
         self.assertEqual(row["enough"], row["slices"] >= 10)
@@ -57,6 +71,38 @@ class BenchTest(harness.BusTest):
                 self.assertLessEqual(row["p50_ns"], row["p99_ns"])
                 self.assertLessEqual(row["p99_ns"], row["p999_ns"])
         self.check_note(done)
+
+    def test_disk(self):
+        """Cases of topics on disk: with a bus and a directory of their own."""
+        directory = self.disk_directory()
+        done = self.run_ok("bench", "spill", "--quick", "--json", "--directory", directory,
+                           env=self.disk_env())
+        self.assertEqual([(row["case"], row["bytes"]) for row in done.json],
+                         [("store, sync group", 256), ("store until durable", 256),
+                          ("catch up", 100), ("recover", 16 << 20)])
+        for row in done.json:
+            self.check_row(row, on_disk=True)
+            is_rate = row["case"] in ("store, sync group", "catch up")
+            self.assertEqual(row["p50_ns"] is None, is_rate or row["slices"] == 0)
+            self.assertIn(f"topics on disk are in {directory}: {row['file_system']}\n", done.err)
+        self.check_note(done)
+
+    def test_disk_is_left_clean(self):
+        """Interrupted, it leaves nothing there."""
+        directory = self.disk_directory()
+        running = self.start("bench", "spill", "--quick", env=self.disk_env(TMPDIR=str(directory)))
+        harness.wait_until("a bus there", lambda: list(directory.glob("*/bus.sock")))
+        running.send(signal.SIGINT)
+        done = running.wait()
+        self.assertEqual((done.code, done.out), (130, b""), done.err)
+        self.assertEqual(list(directory.iterdir()), [])
+
+    def test_disk_needs_a_directory(self):
+        """Said before anything is measured."""
+        done = self.run_failing(1, "/nonexistent/shmbus-bench-.*: No such file", "bench", "all",
+                                "--directory", "/nonexistent", env=self.disk_env(
+                                    SHMBUS_SOCKET=str(self.daemon.socket)))
+        self.assertNotIn("…", done.err)
 
     def test_table(self):
         """For people: a title, a line for each case."""

@@ -42,8 +42,8 @@ class UsageTest(harness.BusTest):
             for word in words:
                 self.assertIn(word, text, verb)
         text = self.run_ok("bench", "--help").out.decode()
-        self.assertEqual(re.findall(r"^  (\w+)  ", text, re.M)[-3:],
-                         ["latency", "throughput", "fanout"])
+        self.assertEqual(re.findall(r"^  (\w+)  ", text, re.M)[-4:],
+                         ["latency", "throughput", "fanout", "spill"])
         text = self.run_ok("topic", "create", "--help").out.decode()
         for word in ("--full", "--capacity", "--slot", "--max-event", "--pool", "--if-missing"):
             self.assertIn(word, text)

@@ -1,9 +1,11 @@
 // `shmbus bench`: the bus beside its bare probes, on the bus it is pointed at.
 //
-// Each case runs in a pair of processes of its own, forked before the library is touched; its row of
-// the report comes back through a pipe.
+// Each case runs in processes of its own, forked before the library is touched; its row of the report
+// comes back through a pipe. Cases on disk have a bus of their own, too.
 #include "tools/bench/bare.hpp"
+#include "tools/bench/own_bus.hpp"
 #include "tools/command.hpp"
+#include "tools/interrupt.hpp"
 #include "tools/output.hpp"
 #include "tools/text.hpp"
 #include "tools/units.hpp"
@@ -36,16 +38,34 @@ struct Case {
     bool exclusive = false;
     bool batches = false;
     bool spin = true;
-    [[nodiscard]] bool is_rate() const { return make != bench::latency; }
+    std::optional<Sync> disk = {}; // on disk, with that
+    [[nodiscard]] bool is_rate() const {
+        return make != bench::latency && make != bench::durable && make != bench::recovery;
+    }
 };
 
+using bench::catch_up;
+using bench::durable;
 using bench::fanout;
 using bench::latency;
+using bench::recovery;
+using bench::store;
 using bench::throughput;
 using enum bench::Payload;
 
 constexpr std::size_t K = 1024;
 constexpr std::size_t M = 1024 * K;
+
+constexpr Case on_disk(const char* name, decltype(Case::make) make, Sync sync, std::size_t bytes,
+                       std::uint64_t events, Quick quick = Quick::no) {
+    return {.group = "spill",
+            .name = name,
+            .make = make,
+            .bytes = bytes,
+            .events = events,
+            .quick = quick,
+            .disk = sync};
+}
 
 constexpr Case cases[] = {
     {"latency", "latency, spinning", latency, 64, 50'000, Quick::yes},
@@ -67,19 +87,41 @@ constexpr Case cases[] = {
     {"throughput", "throughput, loan", throughput, 1 * M, 120, Quick::no, loaned},
     {"throughput", "throughput, loan", throughput, 4 * M, 30, Quick::no, loaned},
     {"fanout", "publish, 64 subscribers", fanout, 64, 300'000, Quick::yes},
+    on_disk("store, sync none", store, Sync::none, 100, 300'000),
+    on_disk("store, sync group", store, Sync::group, 100, 100'000),
+    on_disk("store, sync none", store, Sync::none, 256, 200'000),
+    on_disk("store, sync interval", store, Sync::interval, 256, 100'000),
+    on_disk("store, sync group", store, Sync::group, 256, 100'000, Quick::yes),
+    on_disk("store, sync none", store, Sync::none, 4 * K, 20'000),
+    on_disk("store, sync group", store, Sync::group, 4 * K, 20'000),
+    on_disk("store until durable", durable, Sync::group, 256, 200, Quick::yes),
+    on_disk("catch up", catch_up, Sync::none, 100, 400'000, Quick::yes),
+    on_disk("catch up", catch_up, Sync::none, 4 * K, 40'000),
+    on_disk("recover", recovery, Sync::group, 16 * M, 1, Quick::yes),
+    on_disk("recover", recovery, Sync::group, 256 * M, 1),
 };
 
 // Both are done in a fraction of it where nothing else runs; with the longest of each case together
 // they keep the promises of shmbus.1.
 constexpr bench::Effort full_effort{40, 20, std::chrono::seconds(20)};
-constexpr bench::Effort quick_effort{10, 10, std::chrono::seconds(5)};
+constexpr bench::Effort quick_effort{10, 10, std::chrono::seconds(4)};
 
 struct Options {
     std::string group = "all";
     bool quick = false;
+    std::string directory;
 };
 
-Json row_of(const Case& which, const Result& result, const bench::Effort& effort) {
+/// Where the cases run.
+struct Places {
+    std::string socket = {};    // of the bus it is pointed at
+    std::string daemon = {};    // of buses of their own: the program,
+    std::string directory = {}; // and where they are
+    std::string file_system = {};
+};
+
+Json row_of(const Case& which, const Places& places, const Result& result,
+            const bench::Effort& effort) {
     const auto percentile = [&](double share) {
         return which.is_rate() || result.ratios.empty() ? Json()
                                                         : Json(result.single.percentile(share));
@@ -99,7 +141,8 @@ Json row_of(const Case& which, const Result& result, const bench::Effort& effort
             {"ratio_high", number(interval.high)},
             {"slices", result.ratios.size()},
             {"disturbed", result.disturbed},
-            {"enough", result.ratios.size() >= effort.enough}};
+            {"enough", result.ratios.size() >= effort.enough},
+            {"file_system", which.disk ? Json(places.file_system) : Json()}};
 }
 
 void write_row(int out, const Json& row) {
@@ -108,24 +151,34 @@ void write_row(int out, const Json& row) {
         throw std::runtime_error("the result was not written");
 }
 
+void remove_topics(const bench::Setup& setup) {
+    shmbus::Bus bus(shmbus::BusOptions{.socket = setup.socket});
+    for (const auto& topic : bus.topics())
+        if (topic.name.starts_with(setup.topic)) bus.remove_topic(topic.name, true);
+}
+
 /// Runs in a process of its own, and writes what it found to `out`.
-[[noreturn]] void run_case(const Case& which, const std::string& socket,
-                           const bench::Effort& effort, int out) {
+[[noreturn]] void run_case(const Case& which, const Places& places, const bench::Effort& effort,
+                           int out) {
     using bench::LonelyWord;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL); // nobody would read the row
     const std::size_t words = bench::probe_words * sizeof(LonelyWord);
-    const bench::Setup setup{.socket = socket,
+    const std::size_t memory = which.disk ? 1 : bench::probe_bytes(which.bytes);
+    const bench::Setup setup{.socket = places.socket,
+                             .daemon = places.daemon,
+                             .directory = places.directory,
                              .topic = fmt::format("bench-{}.", ::getpid()),
                              .bytes = which.bytes,
                              .payload = which.payload,
                              .exclusive = which.exclusive,
                              .batches = which.batches,
                              .spin = which.spin,
+                             .sync = which.disk.value_or(Sync::none),
                              .events = which.events,
                              .words = reinterpret_cast<LonelyWord*>(bench::shared_memory(words)),
-                             .memory = bench::shared_memory(bench::probe_bytes(which.bytes))};
+                             .memory = bench::shared_memory(memory)};
     try {
-        bench::Pair pair;
+        bench::Pair pair(which.disk ? bench::Sides::one : bench::Sides::two);
         {
             Result result;
             result.is_rate = which.is_rate();
@@ -133,11 +186,9 @@ void write_row(int out, const Json& row) {
             pair.meet();
             bench::measure(pair, *player, effort, result);
             if (!pair.is_first()) ::_exit(0);
-            write_row(out, row_of(which, result, effort));
+            write_row(out, row_of(which, places, result, effort));
         }
-        shmbus::Bus bus(shmbus::BusOptions{.socket = socket});
-        for (const auto& topic : bus.topics())
-            if (topic.name.starts_with(setup.topic)) bus.remove_topic(topic.name, true);
+        if (!which.disk) remove_topics(setup);
     } catch (const std::exception& e) {
         note(e.what());
         ::_exit(1);
@@ -145,12 +196,24 @@ void write_row(int out, const Json& row) {
     ::_exit(0);
 }
 
-Json measure_case(const Case& which, const std::string& socket, const bench::Effort& effort) {
+/// Takes everybody that is left of a case with it, as they go with the one who started them.
+struct RunningCase {
+    pid_t pid;
+    void interrupt() const noexcept { ::kill(pid, SIGKILL); }
+};
+
+Json measure_case(const Case& which, const Places& places, const bench::Effort& effort) {
     int ends[2];
     if (::pipe(ends) != 0) throw Failure(ExitCode::failed, "pipe failed");
-    const pid_t child = ::fork();
-    if (child < 0) throw Failure(ExitCode::failed, "fork failed");
-    if (child == 0) run_case(which, socket, effort, ends[1]);
+    block_interrupts();
+    RunningCase running{::fork()};
+    if (running.pid < 0) throw Failure(ExitCode::failed, "fork failed");
+    if (running.pid == 0) {
+        unblock_interrupts();
+        run_case(which, places, effort, ends[1]);
+    }
+    const OnInterrupt on_interrupt(running);
+    unblock_interrupts();
     ::close(ends[1]);
     std::string text;
     char buffer[4096];
@@ -158,7 +221,10 @@ Json measure_case(const Case& which, const std::string& socket, const bench::Eff
         text.append(buffer, static_cast<std::size_t>(n));
     ::close(ends[0]);
     int status = 0;
-    ::waitpid(child, &status, 0);
+    ::waitpid(running.pid, &status, 0);
+    while (::waitpid(-1, nullptr, 0) > 0) { // who was left alone: run_bench() adopts them
+    }
+    if (interrupted()) throw Interrupted();
     if (status != 0 || text.empty())
         throw Failure(ExitCode::failed,
                       fmt::format("{} ({} bytes) failed", which.name, which.bytes));
@@ -177,6 +243,7 @@ std::string time_of(const Json& ns) {
 std::string rate_of(const Json& per_s) {
     if (per_s.is_null()) return "";
     const auto value = per_s.get<double>();
+    if (value < 1e2) return fmt::format("{:.2f} /s", value);
     return value < 1e5 ? fmt::format("{:.2f} k/s", value / 1e3)
                        : fmt::format("{:.2f} M/s", value / 1e6);
 }
@@ -241,16 +308,41 @@ ExitCode try_bus(const BusOptions& options) {
     return WIFEXITED(status) ? static_cast<ExitCode>(WEXITSTATUS(status)) : ExitCode::failed;
 }
 
+std::vector<const Case*> cases_of(const Options& options) {
+    std::vector<const Case*> chosen;
+    for (const auto& which : cases)
+        if ((options.group == "all" || options.group == which.group) &&
+            (!options.quick || which.quick == Quick::yes))
+            chosen.push_back(&which);
+    return chosen;
+}
+
 ExitCode run_bench(const Context& context, const Options& options) {
-    const std::string socket = socket_path(context.bus);
-    if (const ExitCode code = try_bus(context.bus); code != ExitCode::done) return code;
+    const auto chosen = cases_of(options);
+    const auto is_on_disk = [](const Case* which) { return which->disk.has_value(); };
+    Places places;
+    if (!std::all_of(chosen.begin(), chosen.end(), is_on_disk)) {
+        places.socket = socket_path(context.bus);
+        if (const ExitCode code = try_bus(context.bus); code != ExitCode::done) return code;
+    }
+    std::optional<bench::ScratchDirectory> scratch;
+    if (std::any_of(chosen.begin(), chosen.end(), is_on_disk)) {
+        ::prctl(PR_SET_CHILD_SUBREAPER, 1); // nobody writes there any more when it is removed
+        places.daemon = bench::find_daemon();
+        scratch.emplace(options.directory); // now, not when everything else has been measured
+        const auto parent = scratch->path().parent_path();
+        places.file_system = bench::file_system_of(parent);
+        note(fmt::format("topics on disk are in {}: {}", parent.string(), places.file_system));
+    }
     const bench::Effort& effort = options.quick ? quick_effort : full_effort;
     Json rows = Json::array();
-    for (const auto& which : cases) {
-        if (options.group != "all" && options.group != which.group) continue;
-        if (options.quick && which.quick == Quick::no) continue;
-        note(fmt::format("{}, {} …", which.name, format_size(which.bytes)));
-        rows.push_back(measure_case(which, socket, effort));
+    for (const Case* which : chosen) {
+        note(fmt::format("{}, {} …", which->name, format_size(which->bytes)));
+        if (which->disk) {
+            scratch.emplace(options.directory);
+            places.directory = scratch->path();
+        }
+        rows.push_back(measure_case(*which, places, effort));
     }
     write_out(context.json ? to_line(rows) : report(rows, effort));
     warn_of_too_few(rows, effort);
@@ -260,16 +352,20 @@ ExitCode run_bench(const Context& context, const Options& options) {
 constexpr auto groups = R"(Groups of cases:
   latency     half a round trip between two processes, by size of the payload
   throughput  events a second from one process to another, by size of the payload
-  fanout      what a publisher does in a second with 64 subscribers, beside one)";
+  fanout      what a publisher does in a second with 64 subscribers, beside one
+  spill       topics on disk: storing, catching up, recovering; on a bus of its own)";
 
 } // namespace
 
 void add_bench(Verb root, Invocation& invocation) {
     auto options = std::make_shared<Options>();
     const Verb verb = root.add_verb("bench", "measure this bus beside bare probes");
-    verb.add("GROUP", options->group, "which cases: latency, throughput, fanout, or all (all)")
-        .one_of({"latency", "throughput", "fanout", "all"});
+    verb.add("GROUP", options->group,
+             "which cases: latency, throughput, fanout, spill, or all (all)")
+        .one_of({"latency", "throughput", "fanout", "spill", "all"});
     verb.add_flag("--quick", options->quick, "under a minute: fewer cases, fewer slices");
+    verb.add("--directory", options->directory, "where the disk is ($TMPDIR, or /var/tmp)")
+        .type("DIR");
     verb.footer(groups);
     verb.callback([&invocation, options] {
         invocation.run = [options](const Context& context) { return run_bench(context, *options); };

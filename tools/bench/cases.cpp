@@ -21,4 +21,13 @@ TopicOptions topic_for(const Setup& setup, FullPolicy full) {
     return options;
 }
 
+TopicOptions topic_on_disk(const Setup& setup) {
+    TopicOptions options = topic_for(setup, FullPolicy::block);
+    options.retention = Retention::disk;
+    options.sync = setup.sync;
+    options.sync_interval_ms = 10;
+    options.keep_bytes = 256U << 20U;
+    return options;
+}
+
 } // namespace shmbus::tools::bench

@@ -19,12 +19,15 @@ enum class Payload {
 
 struct Setup {
     std::string socket;
-    std::string topic; // what its topics' names begin with, and no others
+    std::string daemon;    // of cases on disk: the program, and
+    std::string directory; // where it keeps its state
+    std::string topic;     // what its topics' names begin with, and no others
     std::size_t bytes = 64;
     Payload payload = Payload::copied;
     bool exclusive = false;      // the publisher has the topic to itself
     bool batches = false;        // 32 events a call, on both sides
     bool spin = true;            // the receiver spins, else it is parked on a futex
+    Sync sync = Sync::none;      // of a topic on disk
     std::uint64_t events = 0;    // in a slice
     LonelyWord* words = nullptr; // probe_words of them, shared: the probes' own
     std::byte* memory = nullptr; // probe_bytes(), shared: likewise
@@ -33,6 +36,9 @@ struct Setup {
 /// A topic made for events of that size: slots for what fits one of 4 KiB, together not larger than
 /// the probe's ring; a pool for what is larger or loaned.
 [[nodiscard]] TopicOptions topic_for(const Setup& setup, FullPolicy full);
+
+/// The same on disk.
+[[nodiscard]] TopicOptions topic_on_disk(const Setup& setup);
 
 /// One-way latency, half a round trip: two topics, or two bare lines. Of untouched payloads, beside
 /// the bus's own of 64 bytes.
@@ -44,5 +50,21 @@ std::unique_ptr<Player> throughput(Pair& pair, const Setup& setup);
 
 /// Publishes a second with 64 subscribers, beside those with one.
 std::unique_ptr<Player> fanout(Pair& pair, const Setup& setup);
+
+// On disk. One side is all there is, beside a daemon of its own.
+
+/// Events a second into a topic, until they are on disk, or, where nobody syncs, in a file. Beside the
+/// same bytes through large writes into a preallocated file, and one fdatasync.
+std::unique_ptr<Player> store(Pair& pair, const Setup& setup);
+
+/// From publish until the event survives a power loss, one at a time. Beside a write and an fdatasync.
+std::unique_ptr<Player> durable(Pair& pair, const Setup& setup);
+
+/// Events a second that a new subscriber gets from the files, beside copying as many bytes out of them.
+std::unique_ptr<Player> catch_up(Pair& pair, const Setup& setup);
+
+/// From the start of a daemon, whose predecessor was killed, until somebody has the oldest event.
+/// There are so many bytes in files, and reading them is what it is beside.
+std::unique_ptr<Player> recovery(Pair& pair, const Setup& setup);
 
 } // namespace shmbus::tools::bench

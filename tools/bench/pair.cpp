@@ -42,11 +42,12 @@ std::byte* shared_memory(std::size_t bytes) {
     return static_cast<std::byte*>(memory);
 }
 
-Pair::Pair()
-    : arrivals_(reinterpret_cast<LonelyWord*>(shared_memory(4096))), verdict_(arrivals_ + 2),
-      parent_(::getpid()) {
+Pair::Pair(Sides sides)
+    : is_alone_(sides == Sides::one), arrivals_(reinterpret_cast<LonelyWord*>(shared_memory(4096))),
+      verdict_(arrivals_ + 2), parent_(::getpid()) {
     const auto cores = allowed_cores();
     if (cores.size() < 2) throw std::runtime_error("a measurement needs two cores");
+    if (is_alone_) return;
     child_ = ::fork();
     if (child_ < 0) throw std::runtime_error("fork failed");
     if (child_ == 0) ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -54,10 +55,11 @@ Pair::Pair()
 }
 
 Pair::~Pair() {
-    if (is_first()) ::waitpid(child_, nullptr, 0);
+    if (child_ != 0) ::waitpid(child_, nullptr, 0);
 }
 
 void Pair::meet() {
+    if (is_alone_) return;
     ++meetings_;
     arrivals_[is_first() ? 0 : 1].value.store(meetings_, std::memory_order_release);
     const auto& other = arrivals_[is_first() ? 1 : 0].value;
