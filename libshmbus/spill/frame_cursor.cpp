@@ -57,27 +57,40 @@ bool is_consistent(const Frame& frame) noexcept {
     return true; // of a newer minor version
 }
 
+/// One that begins with what is known of it already, and is longer: of a newer minor version.
+bool is_good_longer_head(std::span<const std::byte> bytes, std::uint64_t offset,
+                         const layout::SegmentSeed& seed,
+                         std::span<const std::byte> begin) noexcept {
+    std::array<std::byte, layout::max_head_bytes> copy;
+    std::memcpy(copy.data(), begin.data(), begin.size());
+    std::memcpy(copy.data() + begin.size(), bytes.data() + begin.size(),
+                bytes.size() - begin.size());
+    FrameHead head;
+    std::memcpy(&head, copy.data(), sizeof head);
+    return seed.head_checksum({copy.data(), bytes.size()}, offset) == head.head_checksum;
+}
+
 } // namespace
 
 bool parse_frame(std::span<const std::byte> bytes, std::uint64_t offset,
                  const layout::SegmentSeed& seed, Sequence sequence, Frame& frame) noexcept {
     if (bytes.size() < sizeof(FrameHead)) return false;
-    std::array<std::byte, layout::max_head_bytes> copy; // others may write to the file meanwhile
-    std::memcpy(copy.data(), bytes.data(), sizeof(FrameHead));
-    auto& head = frame.head;
-    std::memcpy(&head, copy.data(), sizeof head);
+    constexpr std::size_t known = sizeof(FrameHead) + sizeof(Frame::Fixed);
+    std::byte* const copy = reinterpret_cast<std::byte*>(&frame) + offsetof(Frame, head);
+    if (bytes.size() >= known)
+        std::memcpy(copy, bytes.data(), known); // all at once, as this is done for every frame
+    else
+        std::memcpy(copy, bytes.data(), bytes.size());
+    const auto& head = frame.head;
     if (!may_be_head(head) || head.sequence < sequence ||
         head.sequence > layout::max_sequence + 1 || head.head_bytes > bytes.size())
         return false;
-    std::memcpy(copy.data() + sizeof head, bytes.data() + sizeof head,
-                head.head_bytes - sizeof head);
-    if (seed.head_checksum({copy.data(), head.head_bytes}, offset) != head.head_checksum)
-        return false;
+    const bool is_good =
+        head.head_bytes <= known
+            ? seed.head_checksum({copy, head.head_bytes}, offset) == head.head_checksum
+            : is_good_longer_head(bytes.first(head.head_bytes), offset, seed, {copy, known});
     frame.offset = offset;
-    frame.fixed = {};
-    std::memcpy(&frame.fixed, copy.data() + sizeof head,
-                std::min(head.head_bytes - sizeof head, sizeof frame.fixed));
-    return is_consistent(frame);
+    return is_good && is_consistent(frame);
 }
 
 bool parse_footer(std::span<const std::byte> tail, std::uint64_t file_bytes,
@@ -102,10 +115,9 @@ FrameCursor::FrameCursor(std::span<const std::byte> file, const layout::SegmentH
 Found FrameCursor::next() noexcept {
     for (;;) {
         if (expected_ >= end_) return Found::end;
-        Frame frame;
-        if (!parse(position_, frame)) return damage();
-        if (frame.head.sequence > expected_) return lose(frame.head.sequence - 1);
-        const Found found = accept(frame);
+        if (!parse(position_, frame_)) return damage();
+        if (frame_.head.sequence > expected_) return lose(frame_.head.sequence - 1);
+        const Found found = accept();
         if (found != Found::end) return found;
     }
 }
@@ -116,24 +128,24 @@ bool FrameCursor::parse(std::uint64_t at, Frame& frame) const noexcept {
 }
 
 /// Takes the next frame in turn; `end` if it was one to step over.
-Found FrameCursor::accept(const Frame& frame) noexcept {
-    frame_ = frame;
-    position_ = std::min<std::uint64_t>(file_.size(), frame.offset + frame.head.length);
-    switch (frame.head.kind) {
+Found FrameCursor::accept() noexcept {
+    const auto& [offset, head, fixed] = frame_;
+    position_ = std::min<std::uint64_t>(file_.size(), offset + head.length);
+    switch (head.kind) {
     case FrameKind::event:
-        expected_ = frame.head.sequence + 1;
-        max_time_ = std::max(max_time_, frame.fixed.event.time_ns);
+        expected_ = head.sequence + 1;
+        max_time_ = std::max(max_time_, fixed.event.time_ns);
         return Found::event;
     case FrameKind::tombstone:
-        gap_ = {frame.head.sequence, std::min(frame.fixed.tombstone.last, end_ - 1),
-                static_cast<GapReason>(frame.fixed.tombstone.reason)};
+        gap_ = {head.sequence, std::min(fixed.tombstone.last, end_ - 1),
+                static_cast<GapReason>(fixed.tombstone.reason)};
         expected_ = gap_.last + 1;
         return Found::tombstone;
     case FrameKind::sync_point:
-        durable_through_ = std::max(durable_through_, frame.fixed.sync.durable_through);
+        durable_through_ = std::max(durable_through_, fixed.sync.durable_through);
         return Found::sync_point;
     case FrameKind::footer:
-        durable_through_ = std::max(durable_through_, frame.fixed.footer.durable_through);
+        durable_through_ = std::max(durable_through_, fixed.footer.durable_through);
         return Found::footer;
     }
     return Found::end;
@@ -184,32 +196,16 @@ void FrameCursor::look_ahead() noexcept {
     looked_ahead_ = true;
 }
 
-Bytes FrameCursor::body() const noexcept {
-    const auto& head = frame_.head;
-    if (head.length > file_.size() - frame_.offset) return {};
-    return file_.subspan(frame_.offset + head.head_bytes, head.length - head.head_bytes);
-}
-
-Bytes FrameCursor::extension() const noexcept {
-    const Bytes bytes = body();
-    return bytes.empty() ? bytes : bytes.first(event().extension);
-}
-
-Bytes FrameCursor::payload() const noexcept {
-    const Bytes bytes = body();
-    return bytes.empty() ? bytes : bytes.subspan(layout::padded(event().extension), event().length);
-}
-
 Bytes FrameCursor::footer_index() const noexcept {
+    if (!has_body()) return {};
     const Bytes bytes = body();
-    if (bytes.empty() ||
-        seed_.body_checksum(bytes, {}, frame_.head.sequence) != frame_.head.body_checksum)
+    if (seed_.body_checksum(bytes, {}, frame_.head.sequence) != frame_.head.body_checksum)
         return {};
     return bytes.first(bytes.size() - sizeof(layout::FooterTrailer));
 }
 
 bool FrameCursor::verify() const noexcept {
-    return frame_.head.length <= file_.size() - frame_.offset &&
+    return has_body() &&
            seed_.body_checksum(extension(), payload(), sequence()) == frame_.head.body_checksum;
 }
 
@@ -228,7 +224,8 @@ bool FrameCursor::jump_to_footer() noexcept {
     if (file_.size() < position_ ||
         !parse_footer(file_.subspan(position_), file_.size(), seed_, expected_, frame))
         return false;
-    accept(frame);
+    frame_ = frame;
+    accept();
     return true;
 }
 

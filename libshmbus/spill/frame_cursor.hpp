@@ -37,7 +37,7 @@ enum class Found : std::uint8_t {
     end,
 };
 
-/// A frame whose head is good.
+/// A frame whose head is good: a copy, as others may write to the file meanwhile.
 struct Frame {
     std::uint64_t offset;
     layout::FrameHead head;
@@ -46,8 +46,10 @@ struct Frame {
         layout::Tombstone tombstone;
         layout::SyncPoint sync;
         layout::FooterSummary footer;
-    } fixed;
+    } fixed; // of these what the kind has; else anything
 };
+static_assert(offsetof(Frame, fixed) ==
+              offsetof(Frame, head) + sizeof(layout::FrameHead)); // as in the file
 /// Whether `bytes`, which lie at `offset` of their file, begin with a frame, of `sequence` or later.
 [[nodiscard]] bool parse_frame(std::span<const std::byte> bytes, std::uint64_t offset,
                                const layout::SegmentSeed& seed, Sequence sequence,
@@ -71,8 +73,13 @@ class FrameCursor {
     [[nodiscard]] Sequence sequence() const noexcept { return frame_.head.sequence; }
     [[nodiscard]] const layout::EventHeader& event() const noexcept { return frame_.fixed.event; }
     /// An event's bytes; empty if the file ends before they do.
-    [[nodiscard]] Bytes extension() const noexcept;
-    [[nodiscard]] Bytes payload() const noexcept;
+    [[nodiscard]] Bytes extension() const noexcept {
+        return has_body() ? body().first(event().extension) : Bytes();
+    }
+    [[nodiscard]] Bytes payload() const noexcept {
+        return has_body() ? body().subspan(layout::padded(event().extension), event().length)
+                          : Bytes();
+    }
     /// Whether the event's extension block and payload are what was written.
     [[nodiscard]] bool verify() const noexcept;
     /// A tombstone's, or a damage's.
@@ -101,8 +108,14 @@ class FrameCursor {
   private:
     [[nodiscard]] bool parse(std::uint64_t at, Frame& frame) const noexcept;
     [[nodiscard]] bool find(std::uint64_t from, Frame& frame) const noexcept;
-    [[nodiscard]] Bytes body() const noexcept;
-    Found accept(const Frame& frame) noexcept;
+    [[nodiscard]] bool has_body() const noexcept {
+        return frame_.head.length <= file_.size() - frame_.offset;
+    }
+    [[nodiscard]] Bytes body() const noexcept {
+        return file_.subspan(frame_.offset + frame_.head.head_bytes,
+                             frame_.head.length - frame_.head.head_bytes);
+    }
+    Found accept() noexcept;
     Found damage() noexcept;
     Found lose(Sequence through) noexcept;
     void look_ahead() noexcept;
