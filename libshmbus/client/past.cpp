@@ -31,16 +31,15 @@ void check(const control::SegmentFile& file) {
 Past::Past(const control::Lease& lease, const ring::Topic& topic, const ring::Filter& filter)
     : lease_(lease), topic_(topic), filter_(filter) {}
 
-std::shared_ptr<const Past::Segment> Past::open(std::uint64_t from, bool by_time,
-                                                std::chrono::nanoseconds limit) const {
+Past::SegmentPtr Past::open(std::uint64_t from, bool by_time,
+                            std::chrono::nanoseconds limit) const {
     auto file = lease_.segment(from, by_time, limit);
     if (!file) return nullptr;
     check(*file);
     base::Mapping mapping(file->file, base::Access::read_only, file->bytes);
     const spill::SegmentView view(mapping.bytes(), lease_.uuid, file->first,
                                   {.end = file->end, .durable_through = file->durable});
-    return std::make_shared<const Segment>(
-        Segment{file->first, file->end, std::move(mapping), view});
+    return new Segment(file->first, file->end, std::move(mapping), view);
 }
 
 std::optional<Sequence> Past::oldest() {
@@ -67,8 +66,7 @@ void Past::seek(Sequence next, Sequence lost) noexcept {
     try_again_ = {};
 }
 
-Past::Look Past::look(ring::Place& place, std::shared_ptr<const void>& keep,
-                      Deadline limit) noexcept {
+Past::Look Past::look(ring::Place& place, SegmentPtr& keep, Deadline limit) noexcept {
     if (!has_next(limit)) return Look::nothing;
     if (next_ < segment_->first) {
         if (next_ > lost_) return Look::nothing;

@@ -9,10 +9,25 @@
 #include "ring/reader.hpp"
 #include "spill/segment_view.hpp"
 
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+
 namespace shmbus::client {
 
 class Past {
   public:
+    /// A file, for as long as somebody reads events in it: all on one thread, so the count is no atomic.
+    struct Segment : boost::intrusive_ref_counter<Segment, boost::thread_unsafe_counter> {
+        Segment(Sequence begin, Sequence behind, base::Mapping mapping,
+                const spill::SegmentView& segment)
+            : first(begin), end(behind), file(std::move(mapping)), view(segment) {}
+        const Sequence first;
+        const Sequence end;
+        const base::Mapping file;
+        const spill::SegmentView view;
+    };
+    using SegmentPtr = boost::intrusive_ptr<Segment>;
+
     /// Both outlive it. @pre the topic is on disk
     Past(const control::Lease& lease, const ring::Topic& topic, const ring::Filter& filter);
 
@@ -34,18 +49,12 @@ class Past {
         nothing, // what is next is in no file yet, or the daemon did not open one just now
     };
     /// Asks the daemon for at most as long as `limit` says.
-    Look look(ring::Place& place, std::shared_ptr<const void>& keep, Deadline limit) noexcept;
+    Look look(ring::Place& place, SegmentPtr& keep, Deadline limit) noexcept;
     [[nodiscard]] const Gap& gap() const noexcept { return gap_; }
 
   private:
-    struct Segment {
-        Sequence first;
-        Sequence end;
-        base::Mapping file;
-        spill::SegmentView view;
-    };
-    [[nodiscard]] std::shared_ptr<const Segment> open(std::uint64_t from, bool by_time,
-                                                      std::chrono::nanoseconds limit) const;
+    [[nodiscard]] SegmentPtr open(std::uint64_t from, bool by_time,
+                                  std::chrono::nanoseconds limit) const;
     /// Whether `next_` is in the segment at hand, or behind a gap that is reported first.
     bool has_next(Deadline limit) noexcept;
     bool open_next(Deadline limit);
@@ -56,7 +65,7 @@ class Past {
     const control::Lease& lease_;
     const ring::Topic& topic_;
     const ring::Filter& filter_;
-    std::shared_ptr<const Segment> segment_;
+    SegmentPtr segment_;
     spill::FrameCursor cursor_;
     Sequence next_ = 1;
     Sequence lost_ = 0; // by the ring, up to here

@@ -17,7 +17,7 @@ class Receiver;
 struct HeldEvent {
     Receiver* receiver = nullptr;
     ring::Place place;
-    std::shared_ptr<const void> keep; // where its bytes are, if they come from a file
+    Past::SegmentPtr keep; // where its bytes are, if they come from a file
 };
 
 /// Destroys itself when the Subscription and all Events are gone.
