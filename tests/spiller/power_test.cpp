@@ -136,7 +136,8 @@ class Story {
     using Texts = std::map<Sequence, std::string>;
     void expect_kept(SimulatedDisk& left, const Texts& texts, Sequence confirmed,
                      Sequence handed_out) {
-        const auto open = spiller::open_log(left.open(), a_topic, options);
+        auto open = spiller::open_log(left.open(), a_topic, options);
+        spiller::give_up_promises(open);
         EXPECT_GT(open.log->next(), handed_out) << "a sequence would come again";
         Sequence expected = 1;
         for (const auto& line : contents_of(left)) {

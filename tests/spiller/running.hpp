@@ -29,12 +29,18 @@ inline layout::RingParameters on_disk(Sequence first, Sync sync = Sync::group) {
 struct Running {
     explicit Running(SimulatedDisk& disk, const DiskPolicy& policy = {},
                      const store::LogOptions& options = {})
-        : log(spiller::open_log(disk.open(), a_topic, options)),
+        : log(open_anew(disk, options)),
           ring(on_disk(log.log->next(), policy.sync)),
           topic(std::make_shared<DiskTopic>("t", ring.topic, spillers_entry, std::move(log),
                                             a_topic, policy)),
           pub(ring, 0) {
         spiller.add(topic);
+    }
+    /// Of a topic whose ring is gone.
+    static spiller::OpenLog open_anew(SimulatedDisk& disk, const store::LogOptions& options) {
+        auto open = spiller::open_log(disk.open(), a_topic, options);
+        spiller::give_up_promises(open);
+        return open;
     }
     /// In order, as a daemon does it.
     bool stop() {
