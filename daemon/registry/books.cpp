@@ -106,12 +106,9 @@ std::optional<Booked> Books::look(Role role, std::uint32_t index) const {
     const auto& from = entry(role, index);
     const std::uint64_t session = from.session.load_acquire();
     if (session == 0) return std::nullopt;
-    return Booked{session,
-                  from.lease,
-                  from.mark,
-                  from.exclusive != 0,
-                  read_name(from.subscription),
-                  from.hold};
+    return Booked{
+        session,  from.lease, from.mark, from.exclusive != 0, read_name(from.subscription),
+        from.hold};
 }
 
 void Books::raise_last_publisher(std::uint32_t id) noexcept {

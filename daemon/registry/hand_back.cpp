@@ -62,9 +62,9 @@ std::shared_ptr<Topic> HandBack::adopt(const HandedBack& what, Owner owner) {
                                      what.ring, what.readers);
     Books books(what.topic, record, first);
     book_all(books, memory);
-    const auto adopted = topics_.adopt(
-        std::make_shared<Topic>(std::move(books), std::move(memory)),
-        [this](const Booked& booked) { return sessions_.holder(booked.session); });
+    const auto adopted =
+        topics_.adopt(std::make_shared<Topic>(std::move(books), std::move(memory)),
+                      [this](const Booked& booked) { return sessions_.holder(booked.session); });
     for (const auto& entry : adopted.entries) sessions_.adopt(adopted.topic, entry);
     adopted.topic->set_state(adopted.topic->state());
     system::log(system::Level::notice,

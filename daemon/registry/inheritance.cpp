@@ -56,11 +56,10 @@ void Inheritance::adopt_topic(const std::string& prefix) {
         if (std::sscanf(prefix.c_str(), "t%" SCNu64 ".", &left.number) != 1 || !left.books ||
             !left.ring || !left.readers)
             throw Error(Errc::damaged, "its descriptors are not all there");
-        adopt_holders(topics.adopt(left,
-                                   [this](const Booked& booked) {
-                                       return sessions.holder(booked.session);
-                                   }),
-                      prefix);
+        adopt_holders(
+            topics.adopt(left,
+                         [this](const Booked& booked) { return sessions.holder(booked.session); }),
+            prefix);
     } catch (const std::exception& e) {
         system::log(system::Level::error,
                     fmt::format("the memory of a topic that the last daemon left is of no use: {}",
@@ -77,8 +76,9 @@ void Inheritance::adopt_holders(const Registry::Adopted& adopted, const std::str
         if (entry.booked.hold != 0) {
             const auto page = take(fmt::format("{}cursor{}", prefix, entry.booked.hold));
             try {
-                subscriptions.adopt(entry.booked.subscription, *sessions.holder(entry.booked.session),
-                                    entry.booked.hold, page);
+                subscriptions.adopt(entry.booked.subscription,
+                                    *sessions.holder(entry.booked.session), entry.booked.hold,
+                                    page);
             } catch (const Error& e) {
                 system::log(system::Level::error,
                             fmt::format("topic {}: how far the holder of subscription {} has come "

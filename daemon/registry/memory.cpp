@@ -52,10 +52,10 @@ TopicMemory TopicMemory::adopt(const layout::Uuid& uuid, const layout::RingParam
                                const base::Fd& ring, const base::Fd& readers) {
     if (const auto problem = layout::problem_with(parameters); !problem.empty())
         throw Error(Errc::damaged, "ring: " + problem);
-    TopicMemory memory(
-        parameters, adopt_memory(ring, "ring", layout::geometry_of(parameters).total_bytes),
-        adopt_memory(readers, "readers object",
-                     layout::readers_geometry_of(parameters).total_bytes));
+    TopicMemory memory(parameters,
+                       adopt_memory(ring, "ring", layout::geometry_of(parameters).total_bytes),
+                       adopt_memory(readers, "readers object",
+                                    layout::readers_geometry_of(parameters).total_bytes));
     ring::check_ring(memory.ring_mapping_.bytes(), parameters, uuid);
     // Any subscriber may have written to it: what it says of itself is put right, not believed.
     ring::identify_readers(memory.view().readers.header(), parameters, uuid);

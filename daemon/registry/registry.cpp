@@ -1,6 +1,7 @@
 #include "daemon/registry/registry.hpp"
 
 #include "daemon/registry/limits.hpp"
+#include "daemon/registry/options.hpp"
 #include "daemon/system/log.hpp"
 #include "daemon/system/memory.hpp"
 #include "daemon/system/service.hpp"
@@ -14,78 +15,11 @@ namespace shmbus::registry {
 namespace {
 
 constexpr std::uint64_t mib = 1U << 20U;
-/// Nobody else is served while a topic that falls asleep is sealed.
-constexpr auto patience_of_sleepers = std::chrono::seconds(1);
 /// Clients of an earlier daemon look for this one all 200 ms.
 constexpr auto grace = std::chrono::milliseconds(500);
-constexpr auto longest_absence = std::chrono::milliseconds(50);
-
-Registry::Extent extent_of(const store::Log& log) {
-    // What was promised for and is not there will be lost when it wakes up.
-    return {log.first(), std::max(log.next() - 1, log.leased()), log.written(), log.durable()};
-}
-
-std::string shown(const std::string& word) { return word; }
-std::string shown(FullPolicy policy) { return name_of(policy); }
-std::string shown(Retention retention) { return name_of(retention); }
-std::string shown(Sync sync) { return name_of(sync); }
-std::string shown(std::uint64_t number) { return std::to_string(number); }
-
-void check_name(const std::string& name) {
-    if (!is_valid_name(name))
-        throw Error(
-            Errc::bad_argument,
-            "a topic's name begins with a letter or digit and goes on with letters, digits, "
-            "'.', '_' and '-', at most 128 in all");
-}
-
-/// @throws Error(bad_argument)
-void check_options(const std::string& name, const TopicOptions& options, Sequence first) {
-    const auto refuse = [&](const std::string& problem) {
-        throw Error(Errc::bad_argument, "topic " + name + ": " + problem);
-    };
-    if (const auto problem = layout::problem_with(Topic::parameters_of(options, first));
-        !problem.empty())
-        refuse(problem);
-    if (options.retention > Retention::disk) refuse("unknown retention");
-    if (options.sync > Sync::group) refuse("unknown kind of sync");
-    constexpr std::uint32_t longest = 3'600'000;
-    if (options.sync == Sync::interval &&
-        (options.sync_interval_ms < 1 || options.sync_interval_ms > longest))
-        refuse("the interval of a sync must be from 1 to 3,600,000 ms");
-}
-
 } // namespace
 
 std::string kept_as(std::uint64_t number) { return fmt::format("t{}.", number); }
-
-std::string difference(const TopicOptions& existing, const TopicOptions& wanted) {
-    std::string text;
-    const auto compare = [&](const char* option, auto has, auto asked) {
-        if (has == asked) return;
-        text += fmt::format("{}{} is {}, not {}", text.empty() ? "" : "; ", option, shown(has),
-                            shown(asked));
-    };
-    compare("full", existing.full, wanted.full);
-    compare("capacity", existing.capacity, wanted.capacity);
-    compare("slot", existing.slot_bytes, wanted.slot_bytes);
-    compare("max-event", existing.max_event, wanted.max_event);
-    compare("pool", existing.pool_bytes, wanted.pool_bytes);
-    compare("evict-after", existing.evict_after_ms, wanted.evict_after_ms);
-    compare("hold-timeout", existing.hold_timeout_ms, wanted.hold_timeout_ms);
-    compare("retention", existing.retention, wanted.retention);
-    if (existing.retention == Retention::memory || wanted.retention == Retention::memory)
-        return text; // the rest means nothing to one of them
-    compare("sync", existing.sync, wanted.sync);
-    if (existing.sync == Sync::interval && wanted.sync == Sync::interval)
-        compare("sync interval", existing.sync_interval_ms, wanted.sync_interval_ms);
-    compare("keep-bytes", existing.keep_bytes, wanted.keep_bytes);
-    compare("keep-age", existing.keep_age_ms, wanted.keep_age_ms);
-    compare("keep-events", existing.keep_events, wanted.keep_events);
-    const auto word = [](bool is) { return std::string(is ? "on" : "off"); };
-    compare("hold", word(existing.hold), word(wanted.hold));
-    return text;
-}
 
 Registry::Registry(Sequence first, spiller::Storage* storage, system::DescriptorStore* descriptors)
     : missed_until_(grace), first_(first), storage_(storage), descriptors_(descriptors) {}
@@ -155,13 +89,6 @@ std::shared_ptr<Topic> Registry::awake(const std::string& name) const {
     return found == topics_.end() ? nullptr : found->second;
 }
 
-bool Registry::is_missed(const std::string& name) {
-    const auto asleep = asleep_.find(name);
-    if (asleep == asleep_.end() || missed_until_.passed()) return false;
-    const auto extent = entry_of(name, asleep->second).extent;
-    return extent.head > extent.written;
-}
-
 void Registry::bring_back() {
     if (storage_ == nullptr) return;
     for (const auto& name : storage_->topics())
@@ -178,72 +105,6 @@ void Registry::bring_back(const std::string& name) {
         unavailable_.emplace(name, e.what());
         system::log(system::Level::error, fmt::format("topic {} is not there: {}", name, e.what()));
     }
-}
-
-std::shared_ptr<Topic> Registry::wake(const std::string& name) {
-    const auto asleep = asleep_.find(name);
-    if (asleep == asleep_.end()) refuse_missing(name);
-    const auto& record = asleep->second.record;
-    check_room(record.creator, Topic::need_of(Topic::parameters_of(record.options, first_)));
-    auto log = storage_->open(name, record);
-    spiller::give_up_promises(log);
-    auto topic = make_on_disk(name, record, std::move(log));
-    asleep_.erase(asleep);
-    add(topic);
-    return topic;
-}
-
-Registry::Entry Registry::entry_of(const std::string& name, Asleep& asleep) {
-    if (!asleep.extent) asleep.extent = extent_of(*storage_->open(name, asleep.record).log);
-    return {name, nullptr, asleep.record, *asleep.extent, storage_->path_of(name)};
-}
-
-Registry::Entry Registry::look(const std::string& name) {
-    check_name(name);
-    check_available(name);
-    if (const auto awake = topics_.find(name); awake != topics_.end()) return {name, awake->second};
-    const auto asleep = asleep_.find(name);
-    if (asleep == asleep_.end()) refuse_missing(name);
-    return entry_of(name, asleep->second);
-}
-
-bool Registry::is_idle(const Topic& topic) {
-    if (!topic.disk() || topic.publisher_count() + topic.subscriber_count() != 0 ||
-        topic.state() != layout::RingState::open)
-        return false;
-    const auto kept = topic.disk()->kept();
-    const bool durable = topic.options().sync != Sync::none;
-    return kept.trouble.empty() && (durable ? kept.durable : kept.written) >= topic.head_hint();
-}
-
-/// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
-bool Registry::put_to_sleep() {
-    std::set<const Topic*> idle;
-    std::vector<std::shared_ptr<Topic>> sleepers;
-    for (const auto& [name, topic] : topics_) {
-        if (!is_idle(*topic)) continue;
-        if (idle_.contains(topic.get())) sleepers.push_back(topic);
-        idle.insert(topic.get());
-    }
-    idle_ = std::move(idle);
-    const Deadline end(longest_absence);
-    for (auto next = sleepers.begin(); next != sleepers.end() && !end.passed(); ++next)
-        put_to_sleep(*next);
-    return !idle_.empty();
-}
-
-void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
-    topic->set_state(layout::RingState::closed);
-    // In vain or not: all that is in its ring is on disk by now.
-    (void)storage_->finish({topic, topic->disk().get()}, patience_of_sleepers);
-    const auto kept = topic->disk()->kept();
-    idle_.erase(topic.get());
-    forget(*topic);
-    topics_.erase(topic->name());
-    asleep_.emplace(topic->name(),
-                    Asleep{topic->books().record(),
-                           Extent{kept.segments.empty() ? kept.written + 1 : kept.segments.front(),
-                                  kept.written, kept.written, kept.durable}});
 }
 
 /// Its events go on to the disk; its memory is there as long as they do.
@@ -407,31 +268,6 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
     topic->set_state(layout::RingState::removed);
     forget(*topic);
     topics_.erase(topic->name());
-}
-
-Registry::Page Registry::list(std::string_view after, std::size_t limit) {
-    Page page;
-    auto awake = topics_.upper_bound(after);
-    auto asleep = asleep_.upper_bound(after);
-    const auto is_end = [&] { return awake == topics_.end() && asleep == asleep_.end(); };
-    while (!is_end() && page.topics.size() < limit) {
-        const bool is_awake =
-            asleep == asleep_.end() || (awake != topics_.end() && awake->first < asleep->first);
-        if (is_awake) {
-            page.topics.push_back({awake->first, awake->second});
-            ++awake;
-            continue;
-        }
-        try {
-            page.topics.push_back(entry_of(asleep->first, asleep->second));
-            ++asleep;
-        } catch (const std::exception& e) {
-            unavailable_.emplace(asleep->first, e.what());
-            asleep = asleep_.erase(asleep);
-        }
-    }
-    page.more = !is_end();
-    return page;
 }
 
 bool Registry::take_stock() {

@@ -115,9 +115,8 @@ class Registry {
                                               uid_t creator);
     void carry_on(const std::shared_ptr<Topic>& topic);
     void carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log);
-    [[nodiscard]] std::shared_ptr<Topic> make_on_disk(const std::string& name,
-                                                      const store::TopicRecord& record,
-                                                      spiller::OpenLog log);
+    [[nodiscard]] std::shared_ptr<Topic>
+    make_on_disk(const std::string& name, const store::TopicRecord& record, spiller::OpenLog log);
     void add(const std::shared_ptr<Topic>& topic);
     void forget(const Topic& topic);
     void bring_back(const std::string& name);
@@ -129,7 +128,7 @@ class Registry {
     std::map<const Topic*, std::uint64_t> numbers_;
     std::map<std::string, std::shared_ptr<Topic>, std::less<>> topics_; // awake
     std::map<std::string, Asleep, std::less<>> asleep_;
-    std::set<const Topic*> idle_; // at the last look
+    std::set<const Topic*> idle_;                                 // at the last look
     std::map<std::string, std::string, std::less<>> unavailable_; // on disk: name, and why
     std::vector<std::weak_ptr<Topic>> removed_;                   // some of them still held
 };
@@ -137,8 +136,5 @@ class Registry {
 /// What the names begin with under which a topic's descriptors are kept: of its books, ring, readers, and of
 /// each cursor page.
 [[nodiscard]] std::string kept_as(std::uint64_t number);
-
-/// Each option in which the two differ, with both values; empty if none.
-[[nodiscard]] std::string difference(const TopicOptions& existing, const TopicOptions& wanted);
 
 } // namespace shmbus::registry

@@ -78,9 +78,13 @@ SessionId Sessions::waiting_for(std::uint32_t pid) const noexcept {
 }
 
 SessionId Sessions::wait_for(std::uint32_t pid) {
-    Holder who{.session = ++last_session_, .pid = pid, .uid = 0, .command = base::command_of(static_cast<pid_t>(pid))};
-    sessions_.emplace(who.session,
-                      Session{.who = who, .ticket = new_ticket(), .connected = false, .is_ghost = true});
+    Holder who{.session = ++last_session_,
+               .pid = pid,
+               .uid = 0,
+               .command = base::command_of(static_cast<pid_t>(pid))};
+    sessions_.emplace(
+        who.session,
+        Session{.who = who, .ticket = new_ticket(), .connected = false, .is_ghost = true});
     return who.session;
 }
 
@@ -94,8 +98,7 @@ Sessions::LeaseId Sessions::take_over(SessionId session, const std::shared_ptr<T
                held.second.entry == entry;
     });
     const LeaseId lease = new_lease();
-    if (ghost == 0 || it == left.end() ||
-        !topic->pass_on(publishes, entry, mark, owner.who, lease))
+    if (ghost == 0 || it == left.end() || !topic->pass_on(publishes, entry, mark, owner.who, lease))
         throw Error(Errc::bad_argument, "topic " + topic->name() + ": nobody knows this entry");
     owner.held.emplace(lease, std::move(it->second));
     left.erase(it);
@@ -178,8 +181,7 @@ Grant Sessions::lease(SessionId session, Held held, const char* role, Take take)
 /// 0 without a name.
 std::uint32_t Sessions::named_id(Topic& topic, const std::string& name) {
     if (name.empty()) return 0;
-    if (!is_valid_name(name))
-        throw Error(Errc::bad_argument, "publishers are named as topics are");
+    if (!is_valid_name(name)) throw Error(Errc::bad_argument, "publishers are named as topics are");
     if (!topic.disk())
         throw Error(Errc::unsupported,
                     "topic " + topic.name() +

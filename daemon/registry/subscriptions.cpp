@@ -51,17 +51,17 @@ void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint6
     if (base::sealed_size(page, "cursor page") != layout::cursor_page_bytes)
         throw Error(Errc::damaged, "a cursor page of a wrong size");
     auto& subscription = all_.contains(name) ? all_.at(name) : make(name, who.uid);
-    subscription.held = Held{
-        hold, who,
-        base::Mapping(base::writable_twin(page), base::Access::read_write,
-                      layout::cursor_page_bytes)};
+    subscription.held = Held{hold, who,
+                             base::Mapping(base::writable_twin(page), base::Access::read_write,
+                                           layout::cursor_page_bytes)};
     last_hold_ = std::max(last_hold_, hold);
     if (take(subscription)) store(name, subscription);
 }
 
 std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
                                      const base::Fd& page) {
-    if (const auto found = all_.find(name); found != all_.end()) refuse_while_held(found->second, name);
+    if (const auto found = all_.find(name); found != all_.end())
+        refuse_while_held(found->second, name);
     check_name(name);
     const std::uint64_t hold = last_hold_ + 1;
     adopt(name, who, hold, page);

@@ -25,7 +25,8 @@ class Subscriptions {
     /// Pages go where the next daemon finds them: under this prefix and the number of the hold.
     void keep_pages(system::DescriptorStore& pages, const std::string& prefix);
     /// One that somebody held when an earlier daemon ended. @throws Error(damaged)
-    void adopt(const std::string& name, const Holder& who, std::uint64_t hold, const base::Fd& page);
+    void adopt(const std::string& name, const Holder& who, std::uint64_t hold,
+               const base::Fd& page);
     /// The same for one whose holder came back with the page. @returns which hold @throws Error(busy)
     std::uint64_t restore(const std::string& name, const Holder& who, const base::Fd& page);
     /// Their files are on their way out.

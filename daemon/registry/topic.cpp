@@ -79,10 +79,9 @@ Topic::Topic(const std::string& name, const store::TopicRecord& record, Sequence
 
 Topic::Topic(Books books, TopicMemory memory)
     : name_(books.topic()), uuid_(books.record().uuid), options_(books.record().options),
-      parameters_(memory.parameters()), creator_(books.record().creator),
-      books_(std::move(books)), memory_(std::move(memory)), view_(memory_.view()),
-      publishers_(parameters_.max_publishers), readers_(parameters_.max_readers),
-      last_publisher_id_(books_.last_publisher()) {
+      parameters_(memory.parameters()), creator_(books.record().creator), books_(std::move(books)),
+      memory_(std::move(memory)), view_(memory_.view()), publishers_(parameters_.max_publishers),
+      readers_(parameters_.max_readers), last_publisher_id_(books_.last_publisher()) {
     for (auto& reader : readers_) reader.last_token = random_token();
 }
 
@@ -96,8 +95,7 @@ std::vector<Topic::Adopted> Topic::adopt_holders(const Whose& whose) {
     // What was booked and is not so in the ring was given to nobody: the daemon died before.
     for (std::uint32_t e = 0; e < publishers_.size(); ++e) {
         const auto booked = books_.look(Role::publisher, e);
-        const bool leased =
-            booked && booked->mark == view_.ring.publisher(e).id.load_acquire();
+        const bool leased = booked && booked->mark == view_.ring.publisher(e).id.load_acquire();
         if (leased) publishers_[e] = whose(*booked);
         if (!publishers_[e]) {
             abandoned_publishers_.set(e);
@@ -121,19 +119,18 @@ std::vector<Topic::Adopted> Topic::adopt_holders(const Whose& whose) {
 }
 
 void Topic::carry(spiller::OpenLog log, std::shared_ptr<spiller::NamedPublishers> named) {
-    disk_ = std::make_shared<spiller::DiskTopic>(name_, view_, parameters_.max_readers - 1,
-                                                 std::move(log), uuid_,
-                                                 spiller::disk_policy_of(options_),
-                                                 std::move(named));
+    disk_ = std::make_shared<spiller::DiskTopic>(
+        name_, view_, parameters_.max_readers - 1, std::move(log), uuid_,
+        spiller::disk_policy_of(options_), std::move(named));
 }
 
 std::size_t Topic::leasable_readers() const noexcept {
     return readers_.size() - (options_.retention == Retention::disk ? 1 : 0);
 }
 
-std::optional<Topic::PublisherEntry>
-Topic::lease_publisher(const Holder& holder, std::uint64_t lease, bool exclusive,
-                       std::uint32_t named_id) {
+std::optional<Topic::PublisherEntry> Topic::lease_publisher(const Holder& holder,
+                                                            std::uint64_t lease, bool exclusive,
+                                                            std::uint32_t named_id) {
     const auto entry = first_free(publishers_, [](const auto& held) { return !held; });
     if (!entry || last_publisher_id_ == ~std::uint32_t{0}) return std::nullopt;
     // Counts named ones, too: is_exclusive() goes by the last.
@@ -141,15 +138,14 @@ Topic::lease_publisher(const Holder& holder, std::uint64_t lease, bool exclusive
     if (exclusive) exclusive_id_ = last_publisher_id_;
     publishers_[*entry] = holder;
     const std::uint32_t id = named_id == 0 ? last_publisher_id_ : named_id;
-    books_.book(
-        Books::Role::publisher, *entry,
-        {.session = holder.session, .lease = lease, .mark = id, .exclusive = exclusive});
+    books_.book(Books::Role::publisher, *entry,
+                {.session = holder.session, .lease = lease, .mark = id, .exclusive = exclusive});
     ring::lease_publisher(view_, *entry, id, holder.pid);
     PublisherEntry leased{*entry, id};
     // Nobody publishes under this name just now: what is not stored yet is in the ring.
     if (named_id != 0)
-        leased.last_event = std::max(disk_->named()->last_event(id),
-                                     ring::last_event_of(view_, id));
+        leased.last_event =
+            std::max(disk_->named()->last_event(id), ring::last_event_of(view_, id));
     return leased;
 }
 
@@ -219,8 +215,9 @@ bool Topic::pass_on(bool publishes, std::uint32_t entry, std::uint64_t mark, con
     auto booked = books_.look(role, entry);
     if (!holder || !booked || holder->pid != to.pid) return false;
     // A subscriber that had not attached yet has no mark.
-    const bool same = publishes ? booked->mark == mark
-                                : booked->mark == 0 || booked->mark == (mark & ~(tokens_per_lease - 1));
+    const bool same = publishes
+                          ? booked->mark == mark
+                          : booked->mark == 0 || booked->mark == (mark & ~(tokens_per_lease - 1));
     if (!same) return false;
     booked->session = to.session;
     booked->lease = lease;

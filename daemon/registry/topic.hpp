@@ -40,8 +40,7 @@ class Topic {
     [[nodiscard]] static layout::RingParameters parameters_of(const TopicOptions& options,
                                                               Sequence first) noexcept;
     /// Of a topic in memory; the inverse.
-    [[nodiscard]] static TopicOptions
-    options_of(const layout::RingParameters& parameters) noexcept;
+    [[nodiscard]] static TopicOptions options_of(const layout::RingParameters& parameters) noexcept;
     /// @pre layout::problem_with(parameters).empty()
     [[nodiscard]] static MemoryNeed need_of(const layout::RingParameters& parameters) noexcept;
 
@@ -69,9 +68,10 @@ class Topic {
         std::uint64_t last_event = 0; // a named one's
     };
     /// Nothing when all entries are taken.
-    [[nodiscard]] std::optional<PublisherEntry>
-    lease_publisher(const Holder& holder, std::uint64_t lease = 0, bool exclusive = false,
-                    std::uint32_t named_id = 0);
+    [[nodiscard]] std::optional<PublisherEntry> lease_publisher(const Holder& holder,
+                                                                std::uint64_t lease = 0,
+                                                                bool exclusive = false,
+                                                                std::uint32_t named_id = 0);
     /// Who has the named publisher of this id.
     [[nodiscard]] std::optional<Holder> holder_of(std::uint32_t named_id) const;
     /// Whether its publisher is an exclusive one. Checked before a lease, by Sessions.
@@ -92,7 +92,8 @@ class Topic {
     /// The publisher of this entry is the only one.
     void make_exclusive(std::uint32_t entry) noexcept;
     /// It is the holder of a durable subscription, too.
-    void note_subscription(std::uint32_t entry, const std::string& name, std::uint64_t hold) noexcept;
+    void note_subscription(std::uint32_t entry, const std::string& name,
+                           std::uint64_t hold) noexcept;
     void abandon_subscriber(std::uint32_t entry) noexcept;
     /// Cleans up after all who abandoned an entry since the last time, together.
     ring::Reaped reap() noexcept;

@@ -1,6 +1,7 @@
 #include "daemon/registry/registry.hpp"
 
 #include "daemon/registry/limits.hpp"
+#include "daemon/registry/options.hpp"
 #include "shmbus/error.hpp"
 
 #include <gmock/gmock.h>
@@ -36,7 +37,7 @@ template <class Work> std::pair<Errc, std::string> refusal(Work work) {
 
 std::vector<std::string> names(const Registry::Page& page) {
     std::vector<std::string> names;
-    for (const auto& topic : page.topics) names.push_back(topic->name());
+    for (const auto& topic : page.topics) names.push_back(topic.name);
     return names;
 }
 
@@ -95,7 +96,7 @@ TEST(Registry, RefusesBadNamesAndOptions) {
 }
 
 TEST(Registry, FindsNothingThatIsNotThere) {
-    const Registry registry;
+    Registry registry;
     const auto [code, message] = refusal([&] { (void)registry.find("orders"); });
     EXPECT_EQ(code, Errc::no_such_topic);
     EXPECT_THAT(message, HasSubstr("shmbus topic create orders"));

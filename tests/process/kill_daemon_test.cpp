@@ -36,7 +36,7 @@ SHMBUS_WORKER(publisher) {
     std::uint64_t count = 0;
     while (!told) {
         const auto item = load.next();
-        const Attributes attributes{.correlation = seal(item.payload, item.id), .id = item.id};
+        const Attributes attributes{.id = item.id, .correlation = seal(item.payload, item.id)};
         const auto result = publisher.publish(item.payload, attributes, patience);
         if (!result) throw std::runtime_error(std::string("publish: ") + name_of(result.outcome));
         ++count;

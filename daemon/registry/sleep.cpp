@@ -1,0 +1,122 @@
+// Topics on disk that nobody uses: how they fall asleep, what is known of them then, and how they wake up.
+#include "daemon/registry/options.hpp"
+#include "daemon/registry/registry.hpp"
+#include "daemon/system/log.hpp"
+#include "shmbus/error.hpp"
+
+#include <algorithm>
+
+namespace shmbus::registry {
+
+namespace {
+
+/// Nobody else is served while a topic that falls asleep is sealed.
+constexpr auto patience_of_sleepers = std::chrono::seconds(1);
+constexpr auto longest_absence = std::chrono::milliseconds(50);
+
+Registry::Extent extent_of(const store::Log& log) {
+    // What was promised for and is not there will be lost when it wakes up.
+    return {log.first(), std::max(log.next() - 1, log.leased()), log.written(), log.durable()};
+}
+
+} // namespace
+
+std::shared_ptr<Topic> Registry::wake(const std::string& name) {
+    const auto asleep = asleep_.find(name);
+    if (asleep == asleep_.end()) refuse_missing(name);
+    const auto& record = asleep->second.record;
+    check_room(record.creator, Topic::need_of(Topic::parameters_of(record.options, first_)));
+    auto log = storage_->open(name, record);
+    spiller::give_up_promises(log);
+    auto topic = make_on_disk(name, record, std::move(log));
+    asleep_.erase(asleep);
+    add(topic);
+    return topic;
+}
+
+Registry::Entry Registry::entry_of(const std::string& name, Asleep& asleep) {
+    if (!asleep.extent) asleep.extent = extent_of(*storage_->open(name, asleep.record).log);
+    return {name, nullptr, asleep.record, *asleep.extent, storage_->path_of(name)};
+}
+
+Registry::Entry Registry::look(const std::string& name) {
+    check_name(name);
+    check_available(name);
+    if (const auto awake = topics_.find(name); awake != topics_.end()) return {name, awake->second};
+    const auto asleep = asleep_.find(name);
+    if (asleep == asleep_.end()) refuse_missing(name);
+    return entry_of(name, asleep->second);
+}
+
+bool Registry::is_idle(const Topic& topic) {
+    if (!topic.disk() || topic.publisher_count() + topic.subscriber_count() != 0 ||
+        topic.state() != layout::RingState::open)
+        return false;
+    const auto kept = topic.disk()->kept();
+    const bool durable = topic.options().sync != Sync::none;
+    return kept.trouble.empty() && (durable ? kept.durable : kept.written) >= topic.head_hint();
+}
+
+/// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
+bool Registry::put_to_sleep() {
+    std::set<const Topic*> idle;
+    std::vector<std::shared_ptr<Topic>> sleepers;
+    for (const auto& [name, topic] : topics_) {
+        if (!is_idle(*topic)) continue;
+        if (idle_.contains(topic.get())) sleepers.push_back(topic);
+        idle.insert(topic.get());
+    }
+    idle_ = std::move(idle);
+    const Deadline end(longest_absence);
+    for (auto next = sleepers.begin(); next != sleepers.end() && !end.passed(); ++next)
+        put_to_sleep(*next);
+    return !idle_.empty();
+}
+
+void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
+    topic->set_state(layout::RingState::closed);
+    // In vain or not: all that is in its ring is on disk by now.
+    (void)storage_->finish({topic, topic->disk().get()}, patience_of_sleepers);
+    const auto kept = topic->disk()->kept();
+    idle_.erase(topic.get());
+    forget(*topic);
+    topics_.erase(topic->name());
+    asleep_.emplace(topic->name(),
+                    Asleep{topic->books().record(),
+                           Extent{kept.segments.empty() ? kept.written + 1 : kept.segments.front(),
+                                  kept.written, kept.written, kept.durable}});
+}
+
+bool Registry::is_missed(const std::string& name) {
+    const auto asleep = asleep_.find(name);
+    if (asleep == asleep_.end() || missed_until_.passed()) return false;
+    const auto extent = entry_of(name, asleep->second).extent;
+    return extent.head > extent.written;
+}
+
+Registry::Page Registry::list(std::string_view after, std::size_t limit) {
+    Page page;
+    auto awake = topics_.upper_bound(after);
+    auto asleep = asleep_.upper_bound(after);
+    const auto is_end = [&] { return awake == topics_.end() && asleep == asleep_.end(); };
+    while (!is_end() && page.topics.size() < limit) {
+        const bool is_awake =
+            asleep == asleep_.end() || (awake != topics_.end() && awake->first < asleep->first);
+        if (is_awake) {
+            page.topics.push_back({awake->first, awake->second});
+            ++awake;
+            continue;
+        }
+        try {
+            page.topics.push_back(entry_of(asleep->first, asleep->second));
+            ++asleep;
+        } catch (const std::exception& e) {
+            unavailable_.emplace(asleep->first, e.what());
+            asleep = asleep_.erase(asleep);
+        }
+    }
+    page.more = !is_end();
+    return page;
+}
+
+} // namespace shmbus::registry
