@@ -35,16 +35,16 @@ struct Lease {
     layout::RingParameters parameters;
     base::Fd ring;
     base::Fd readers;
-    std::uint32_t entry;     // index in the publisher table, or of the reader entry
-    std::uint32_t publisher; // publisher id; 0 for subscribers
-    std::uint64_t token;     // attach token; 0 for publishers
-    bool trusted;            // nobody but root and this user may publish to the topic
+    std::uint32_t entry;         // index in the publisher table, or of the reader entry
+    std::uint32_t publisher;     // publisher id; 0 for subscribers
+    std::uint64_t token;         // attach token; 0 for publishers
+    bool trusted;                // nobody but root and this user may publish to the topic
     std::uint64_t last_event_id; // a named publisher's
     /// Tells the daemon that the entry is free. Best effort: never throws, returns at once when the
     /// connection it came from is gone, at the latest after the request timeout. Once.
     std::function<void()> release;
     /// Subscribers of a topic on disk: the file with sequence `from`, or where a time is to be looked
-    /// for; see SubscriberLease.openSegment in control.capnp. @throws Error
+    /// for; see openSegment in control.capnp. @throws Error
     std::function<std::optional<SegmentFile>(std::uint64_t from, bool by_time,
                                              std::chrono::nanoseconds limit)>
         segment;

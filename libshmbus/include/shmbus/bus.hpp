@@ -31,9 +31,11 @@ struct BusOptions {
 /// what to set
 [[nodiscard]] SHMBUS_API std::string socket_path(const BusOptions& options);
 
-/// A connection to one bus. It reconnects by itself: when the daemon went away, the next request
-/// connects again. Publishers and subscriptions go on meanwhile; they belong to the memory they
-/// have mapped.
+/// A connection to one bus. It reconnects by itself: with the next request, or at once as long as there
+/// are publishers or subscriptions, which go on meanwhile in the memory that they have mapped. The next
+/// daemon gets to know them again. Where nobody keeps the descriptors of daemons (systemd, or shmbusd
+/// --supervise), they are handed back to it: for that two descriptors are kept open for each, three for a
+/// durable subscription, unless their numbers are beyond half of RLIMIT_NOFILE.
 ///
 /// Every method that talks to the daemon throws Error: no_daemon, disconnected, timed_out, or what
 /// the daemon refuses, with its reason. A child of fork() has to open a Bus of its own; this one says
@@ -47,17 +49,19 @@ class SHMBUS_API Bus {
     Bus& operator=(Bus&&) noexcept;
     ~Bus();
 
-    /// @throws Error: no_such_topic, permission, limit, busy (an exclusive publisher)
+    /// @throws Error: no_such_topic, permission, limit, busy (an exclusive publisher; somebody has the name),
+    /// bad_argument (no name), unsupported (a named one of a topic in memory)
     [[nodiscard]] Publisher publisher(std::string_view topic, const PublisherOptions& options = {});
     /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes), busy (somebody
     /// holds the durable subscription)
     [[nodiscard]] Subscription subscribe(std::string_view topic,
                                          const SubscribeOptions& options = {});
 
-    /// @throws Error: topic_exists, bad_argument, permission, limit
+    /// @throws Error: topic_exists, bad_argument, permission, limit, unsupported (on disk, where the daemon has
+    /// no state directory)
     void create_topic(std::string_view name, const TopicOptions& options = {});
     /// The same if there is none of that name; whether it made one.
-    /// @throws Error: different_options, bad_argument, permission, limit
+    /// @throws Error: different_options, bad_argument, permission, limit, unsupported
     bool create_topic_if_missing(std::string_view name, const TopicOptions& options = {});
     /// @throws Error(no_such_topic)
     [[nodiscard]] TopicInfo topic(std::string_view name);

@@ -1,9 +1,9 @@
 // What the library has to say that no caller is waiting for.
 //
 // A failure that a caller can see is that caller's: an outcome or an Error, and never logged besides.
-// What remains is little: the connection to the daemon went away or came back, and what the control
-// protocol's machinery complains about. It goes to one handler; without one it goes nowhere. The
-// library never writes to stdout or stderr by itself.
+// What remains is little: the connection to the daemon went away or came back, what was open could not
+// be taken up again then, and what the control protocol's machinery complains about. It goes to one
+// handler; without one it goes nowhere. The library never writes to stdout or stderr by itself.
 #pragma once
 
 #include "shmbus/api.hpp"

@@ -28,7 +28,8 @@ struct Outgoing {
 };
 
 /// What became of several events. They are published in their order, so `published` counts the
-/// first ones (with those that a named publisher had published before); `outcome` says why not the next, or `published` when all were.
+/// first ones, with those that a named publisher had published before; `outcome` says why not the next,
+/// or `published` when all were.
 struct BatchResult {
     PublishOutcome outcome = PublishOutcome::closed;
     std::size_t published = 0;
@@ -90,9 +91,12 @@ struct PublisherOptions {
 ///
 /// Cost: no allocation and no exception; no system call unless a subscriber sleeps or this
 /// publisher has to wait for room.
-/// Lifetime: keeps its connection alive; may outlive the Bus object. When the daemon goes away,
-/// publishing goes on to everybody who has the topic mapped, and to nobody else. Moved from, or in
-/// the child of a fork(), which does not inherit the memory, it may only be destroyed or assigned to.
+/// Lifetime: keeps its connection alive; may outlive the Bus object. When the daemon dies, publishing
+/// goes on as long as there is room, and the next daemon takes the topic on; until then nobody else can
+/// open it. When it stops in order, publishers of a block topic wait for the next one, up to their
+/// deadlines. If the topic has begun anew before this publisher is back, it gets `closed`, for good. Moved
+/// from, or in the child of a fork(), which does not inherit the memory, it may only be destroyed or
+/// assigned to.
 /// Thread safety: one thread at a time; give each thread its own Publisher. interrupt() may be
 /// called from any thread and from a signal handler.
 class SHMBUS_API Publisher {

@@ -44,7 +44,9 @@ struct SubscribeOptions {
 /// There was nothing to receive.
 enum class Nothing : std::uint8_t {
     timed_out = 0, ///< no event within the deadline
-    closed = 1, ///< the topic is removed, or went away with its daemon: nothing is left or will come
+    /// The topic is removed, or has begun anew with another daemon before this subscription was back: nothing
+    /// is left or will come. Of a topic on disk more may be left, for who subscribes again.
+    closed = 1,
     interrupted = 2, ///< interrupt() was called, or a handler without SA_RESTART ran while it slept
     too_many_held = 3, ///< 64 events are outstanding; release one
     stolen = 4,        ///< another process took this durable subscription over, or it was removed
@@ -63,8 +65,9 @@ using ReceivedBatch = std::variant<Nothing, Gap, std::size_t>;
 /// Cost: no allocation and no exception; no system call unless it has to sleep, and none while it
 /// sleeps. Only who is behind the ring of a topic on disk asks the daemon for one file after the other,
 /// which allocates and takes at most 5 s, or 0.1 s where the deadline is nearer.
-/// Lifetime: keeps its connection alive; may outlive the Bus object. Moved from, or in the child of a
-/// fork(), which does not inherit the memory, it may only be destroyed or assigned to.
+/// Lifetime: keeps its connection alive; may outlive the Bus object. When the daemon goes away, in order or
+/// not, it reads what is there and waits for the next one as for the next event. Moved from, or in the child
+/// of a fork(), which does not inherit the memory, it may only be destroyed or assigned to.
 /// Thread safety: one thread at a time. interrupt() may be called from any thread and from a signal
 /// handler.
 class SHMBUS_API Subscription {
@@ -101,7 +104,8 @@ class SHMBUS_API Subscription {
     void acknowledge(const Event& event) noexcept { acknowledge(event.sequence()); }
 
     /// Waits until what was acknowledged is on disk: then not even a power loss brings those events back. The
-    /// bus does so by itself within a second or so; until then a power loss or the daemon's sudden death may.
+    /// bus does so by itself within a second or so; until then a power loss may, or the death of daemon and
+    /// holder together, where nobody keeps the daemon's descriptors.
     /// Allocates, and talks to the daemon.
     /// @throws Error: timed_out; bad_argument (no durable subscription); busy (it was stolen); disconnected;
     /// system (a topic in memory, or the disk took it not)

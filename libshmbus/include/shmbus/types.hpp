@@ -96,8 +96,8 @@ struct Header {
 
 /// What travels with a payload. Views are read during the call that takes them, not later.
 struct Attributes {
-    std::string_view key = {};      ///< at most max_key_bytes; empty means none
-    std::uint32_t type = 0;         ///< the application's own event type
+    std::string_view key = {}; ///< at most max_key_bytes; empty means none
+    std::uint32_t type = 0;    ///< the application's own event type
     /// The publisher's own event id; 0 means none. Those of a named publisher go up: each is larger than
     /// the one before, and 0 means the next one.
     std::uint64_t id = 0;
@@ -131,17 +131,18 @@ enum class PublishOutcome : std::uint8_t {
                    ///< policy but block: a stopped publisher sits in every slot of the ring
     pool_full = 2, ///< no chunk for a payload of this size (block: within the deadline)
     timed_out = 3, ///< block: no room within the deadline
-    /// The topic takes no events: drained, removed, or its daemon stopped in order and none was back within
-    /// the deadline (block; with the other policies at once).
+    /// The topic takes no events: drained, removed, begun anew with another daemon, or its daemon stopped in
+    /// order and none was back within the deadline (block; with the other policies at once).
     closed = 4,
-    too_large = 5, ///< payload beyond max_event, or attributes that fit nowhere
+    too_large = 5,      ///< payload beyond max_event, or attributes that fit nowhere
     bad_attributes = 6, ///< a key, header or cause beyond its documented limits; a loan that is
                         ///< empty, or another publisher's
     revoked = 7,        ///< a loan's publish was taken for dead, and its memory has been reused
     interrupted =
         8, ///< interrupt() was called, or a handler without SA_RESTART ran, in a wait for room
     damaged = 9, ///< the ring is not what it should be; nothing was published
-    duplicate = 10, ///< a named publisher's: it has published an event of this id, or a later one, before
+    duplicate =
+        10, ///< a named publisher's: it has published an event of this id, or a later one, before
 };
 
 [[nodiscard]] SHMBUS_API const char* name_of(PublishOutcome outcome) noexcept;
@@ -214,7 +215,7 @@ class Start {
 
 /// Where a topic's events live.
 enum class Retention : std::uint8_t {
-    memory = 0, ///< in the ring alone
+    memory = 0, ///< in the ring alone: gone when neither a daemon nor a client has it any more
     disk = 1,   ///< in the ring, and in files that survive everything but the disk
 };
 

@@ -31,7 +31,8 @@ struct Ready {
 ///
 /// Cost: no allocation in wait(). One thread sleeps on up to 127 subscriptions; for each further 127,
 /// and for all of them once descriptor() was called, the set has a thread of its own, named "shmbus",
-/// with all signals blocked, that sleeps unless one of its subscriptions has something.
+/// with all signals blocked, that sleeps unless one of its subscriptions has something, or waits for a
+/// file that the daemon has not opened yet.
 /// Lifetime: a subscription must stay where it is and alive until it is removed, or the set is gone.
 /// Thread safety: one thread at a time, which also uses the subscriptions. interrupt() may be called
 /// from any thread and from a signal handler.
