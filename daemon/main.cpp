@@ -9,8 +9,8 @@
 #include "base/socket_path.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/control/session_server.hpp"
-#include "daemon/registry/inheritance.hpp"
 #include "daemon/parent/parent.hpp"
+#include "daemon/registry/inheritance.hpp"
 #include "daemon/supervisor/supervisor.hpp"
 #include "daemon/system/listener.hpp"
 #include "daemon/system/service.hpp"
@@ -101,6 +101,7 @@ void run(const Options& options) {
     system::raise_descriptor_limit();
     system::DescriptorStore descriptors;
     auto left = system::inherited_descriptors();
+    for (const auto& [name, fd] : left) descriptors.note(name);
     const bool was_listening = left.contains(kept_listener);
     const system::Listener listener(path, mode_of(options), std::move(left[kept_listener]));
     left.erase(kept_listener);
@@ -141,10 +142,9 @@ void run(const Options& options) {
         house.start();
     };
 
-    registry::Inheritance{std::move(left), topics, sessions, descriptors,
-                          [&](registry::SessionId id, base::Fd pidfd) {
-                              supervisor.watch_on(id, std::move(pidfd));
-                          }}
+    registry::Inheritance{
+        std::move(left), topics, sessions, descriptors,
+        [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch_on(id, std::move(pidfd)); }}
         .enter_upon();
     topics.bring_back();
     house.start();
@@ -186,11 +186,11 @@ int main(int argc, char** argv) {
                                 "(default for root)");
     socket->excludes(user)->excludes(system);
     user->excludes(system);
-    auto* state =
-        app.add_option("--state-dir", options.state_dir,
-                       "Directory for topics on disk, made with mode 0700 if missing (default: "
-                       "$STATE_DIRECTORY; /var/lib/shmbus for the host's bus, "
-                       "~/.local/state/shmbus for the user's; PATH.state for one at --socket PATH)");
+    auto* state = app.add_option(
+        "--state-dir", options.state_dir,
+        "Directory for topics on disk, made with mode 0700 if missing (default: "
+        "$STATE_DIRECTORY; /var/lib/shmbus for the host's bus, "
+        "~/.local/state/shmbus for the user's; PATH.state for one at --socket PATH)");
     app.add_flag("--memory-only", options.memory_only, "Keep nothing on disk, all topics in memory")
         ->excludes(state);
     app.add_flag("--supervise", options.supervise,
@@ -208,7 +208,8 @@ int main(int argc, char** argv) {
     }
     const LogCallback log_callback;
     try {
-        if (options.supervise) return parent::run_parent(worker_command(argc, argv), signals_that_stop());
+        if (options.supervise)
+            return parent::run_parent(worker_command(argc, argv), signals_that_stop());
         run(options);
         return 0;
     } catch (const std::exception& e) {

@@ -45,8 +45,10 @@ int main(int argc, char** argv) {
     }
     try {
         shmbus::Bus bus;
-        bus.create_topic_if_missing(
-            argv[2], {.capacity = 16, .max_event = frame_bytes, .pool_bytes = 16 * frame_bytes});
+        bus.create_topic_if_missing(argv[2], {.capacity = 16,
+                                              .max_event = frame_bytes,
+                                              .pool_bytes = 16 * frame_bytes,
+                                              .retention = shmbus::Retention::memory});
         (role == "camera" ? camera : screen)(bus, argv[2], std::stoull(argv[3]));
     } catch (const std::exception& error) {
         std::cerr << error.what() << '\n';

@@ -1,6 +1,6 @@
 // shmbus pub: publishes one event, or a stream of them from stdin.
-#include "tools/publishing.hpp"
 #include "tools/output.hpp"
+#include "tools/publishing.hpp"
 #include "tools/text.hpp"
 #include "tools/units.hpp"
 

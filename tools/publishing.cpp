@@ -117,6 +117,8 @@ PublishResult Publishing::wait_for_room(std::string_view payload) {
         arguments_.timeout ? Deadline(*arguments_.timeout) : Deadline::never();
     const Deadline soon(1s);
     result = publish_until(payload, soon.when() < deadline.when() ? soon : deadline);
+    if (result.outcome == PublishOutcome::closed && !soon.passed() && !deadline.passed())
+        return result; // who does not wait for room waits for no daemon
     if (waits() && !deadline.passed()) {
         if (result.outcome == PublishOutcome::closed)
             note(fmt::format("topic '{}': waiting for its daemon, which has stopped",

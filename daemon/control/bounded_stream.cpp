@@ -57,7 +57,8 @@ void BoundedStream::count(capnp::MessageReader& received) {
     switch (message.which()) {
     case Message::CALL:
         if (message.getCall().getParams().hasCapTable() &&
-            message.getCall().getParams().getCapTable().size() > most_capabilities(message.getCall()))
+            message.getCall().getParams().getCapTable().size() >
+                most_capabilities(message.getCall()))
             cut_off("a call with capabilities");
         [[fallthrough]];
     case Message::BOOTSTRAP:

@@ -14,8 +14,7 @@ kj::Promise<void> receive(protocol::Memory::Client memory, base::Fd& to) {
     auto fd = memory.getFd();
     return fd
         .then([&to](const kj::Maybe<int>& received) {
-            KJ_IF_MAYBE (original, received)
-                to = base::Fd(::fcntl(*original, F_DUPFD_CLOEXEC, 3));
+            KJ_IF_MAYBE (original, received) to = base::Fd(::fcntl(*original, F_DUPFD_CLOEXEC, 3));
         })
         .attach(kj::mv(memory));
 }
@@ -41,10 +40,10 @@ kj::Promise<void> SessionServer::restore(RestoreContext context) {
     auto what = kj::heap<registry::HandedBack>();
     auto& handed = *what;
     const auto from = context.getParams().getMapped();
-    auto received = receive(from.getRing(), handed.ring)
-                        .then([&handed, readers = from.getReaders()]() mutable {
-                            return receive(kj::mv(readers), handed.readers);
-                        });
+    auto received =
+        receive(from.getRing(), handed.ring).then([&handed, readers = from.getReaders()]() mutable {
+            return receive(kj::mv(readers), handed.readers);
+        });
     if (from.hasCursor())
         received = received.then([&handed, cursor = from.getCursor()]() mutable {
             return receive(kj::mv(cursor), handed.cursor);

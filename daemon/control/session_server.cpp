@@ -129,7 +129,8 @@ kj::Promise<void> SessionServer::when_settled(const std::string& topic, Work wor
     bool is_missed = false;
     try {
         is_missed = topics().is_missed(topic);
-    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): who opens it will hear of that
+    } catch (
+        const std::exception&) { // NOLINT(bugprone-empty-catch): who opens it will hear of that
     }
     if (!is_missed) return work();
     constexpr auto pause = 10 * kj::MILLISECONDS;
@@ -138,15 +139,13 @@ kj::Promise<void> SessionServer::when_settled(const std::string& topic, Work wor
 }
 
 kj::Promise<void> SessionServer::openPublisher(OpenPublisherContext context) {
-    return when_settled(to_string(context.getParams().getTopic()), [this, context]() mutable {
-        return open_publisher(context);
-    });
+    return when_settled(to_string(context.getParams().getTopic()),
+                        [this, context]() mutable { return open_publisher(context); });
 }
 
 kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
-    return when_settled(to_string(context.getParams().getTopic()), [this, context]() mutable {
-        return open_subscriber(context);
-    });
+    return when_settled(to_string(context.getParams().getTopic()),
+                        [this, context]() mutable { return open_subscriber(context); });
 }
 
 kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {

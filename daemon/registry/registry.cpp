@@ -114,6 +114,7 @@ void Registry::carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log) 
         std::make_unique<store::PublisherFiles>(store::open_directory(path), topic->uuid());
     auto named = std::make_shared<spiller::NamedPublishers>(std::move(files), *log.directory,
                                                             topic->uuid(), *log.log);
+    storage_->mark_held(topic->name(), false);
     topic->carry(std::move(log), std::move(named));
     topic->subscriptions().keep_in(std::make_shared<store::SubscriptionFiles>(
                                        store::open_directory(topic->disk()->path()), topic->uuid()),
@@ -284,6 +285,9 @@ std::vector<std::string> Registry::close_all(Deadline deadline) {
     (void)take_stock();
     for (const auto& [name, topic] : topics_) topic->set_state(layout::RingState::closed);
     std::vector<std::string> late;
+    for (const auto& [name, topic] : topics_)
+        if (topic->disk() && topic->publisher_count() + topic->subscriber_count() != 0)
+            storage_->mark_held(name, true);
     for (const auto& [name, topic] : topics_)
         if (topic->disk() && !storage_->finish({topic, topic->disk().get()}, deadline))
             late.push_back(name);

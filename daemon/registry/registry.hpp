@@ -53,7 +53,7 @@ class Registry {
                                     const base::Fd& ring, uid_t owner);
     /// Nothing when it is asleep, or not there at all.
     [[nodiscard]] std::shared_ptr<Topic> awake(const std::string& name) const;
-    /// Whether a topic on disk waits for clients of an earlier daemon that may still have its newest events.
+    /// Whether clients of an earlier daemon may still have its newest events, or all of it, and are waited for.
     [[nodiscard]] bool is_missed(const std::string& name);
     /// Learns of the topics on disk that were not adopted; they are asleep.
     void bring_back();

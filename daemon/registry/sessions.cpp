@@ -80,7 +80,7 @@ SessionId Sessions::waiting_for(std::uint32_t pid) const noexcept {
 SessionId Sessions::wait_for(std::uint32_t pid) {
     Holder who{.session = ++last_session_,
                .pid = pid,
-               .uid = 0,
+               .uid = base::user_of(static_cast<pid_t>(pid)),
                .command = base::command_of(static_cast<pid_t>(pid))};
     sessions_.emplace(
         who.session,

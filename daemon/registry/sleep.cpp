@@ -88,10 +88,12 @@ void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
 }
 
 bool Registry::is_missed(const std::string& name) {
+    if (missed_until_.passed() || topics_.contains(name) || unavailable_.contains(name))
+        return false;
     const auto asleep = asleep_.find(name);
-    if (asleep == asleep_.end() || missed_until_.passed()) return false;
+    if (asleep == asleep_.end()) return true; // it may have been in memory
     const auto extent = entry_of(name, asleep->second).extent;
-    return extent.head > extent.written;
+    return extent.head > extent.written || storage_->is_held(name);
 }
 
 Registry::Page Registry::list(std::string_view after, std::size_t limit) {

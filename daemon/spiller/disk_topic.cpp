@@ -202,9 +202,9 @@ bool DiskTopic::save_named() {
         named_->save(log_.durable());
         segments_when_saved_ = log_.segments().size();
     } catch (const Error& e) { // the log itself is well, and tells the same
-        system::log(system::Level::warning,
-                    fmt::format("topic {}: noting how far its publishers have come: {}", name,
-                                e.what()));
+        system::log(
+            system::Level::warning,
+            fmt::format("topic {}: noting how far its publishers have come: {}", name, e.what()));
     }
     return true;
 }

@@ -5,10 +5,14 @@
 #include <bit>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
+#include <unistd.h>
 
 namespace shmbus::spiller {
 
 namespace {
+
+constexpr const char* held_mark = "/held";
 
 std::string text_of(const layout::Uuid& uuid) {
     std::string text;
@@ -73,6 +77,17 @@ void Storage::remove(const std::string& name, const layout::Uuid& uuid,
                      const std::shared_ptr<DiskTopic>& topic) {
     state_.set_aside(name, text_of(uuid));
     spiller_.drop(topic, [this, unique = text_of(uuid)] { state_.discard(unique); });
+}
+
+void Storage::mark_held(const std::string& name, bool held) noexcept {
+    if (held)
+        std::ofstream(path_of(name) + held_mark);
+    else
+        ::unlink((path_of(name) + held_mark).c_str());
+}
+
+bool Storage::is_held(const std::string& name) const noexcept {
+    return ::access((path_of(name) + held_mark).c_str(), F_OK) == 0;
 }
 
 void Storage::clear(const std::string& name, const layout::Uuid& uuid) noexcept {

@@ -27,6 +27,10 @@ class Storage {
     [[nodiscard]] std::optional<store::TopicRecord> find(const std::string& name);
     [[nodiscard]] OpenLog open(const std::string& name, const store::TopicRecord& record);
 
+    /// Leaves a mark that clients have its memory, or takes it away; for the daemons of this boot.
+    void mark_held(const std::string& name, bool held) noexcept;
+    [[nodiscard]] bool is_held(const std::string& name) const noexcept;
+
     /// Where its files are.
     [[nodiscard]] std::string path_of(const std::string& name) const {
         return state_.topic_path(name);

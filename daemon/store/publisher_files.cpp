@@ -67,8 +67,7 @@ void PublisherFiles::add(const std::string& name, const PublisherRecord& record)
     write(name, record, true);
 }
 
-void PublisherFiles::save(const std::map<std::string, PublisherRecord>& changed,
-                          Sequence through) {
+void PublisherFiles::save(const std::map<std::string, PublisherRecord>& changed, Sequence through) {
     for (const auto& [name, record] : changed) write(name, record, false);
     extent_.write(std::as_bytes(std::span(&through, 1)));
     through_ = through;

@@ -82,7 +82,8 @@ void for_each_event(Directory& directory, const layout::Uuid& topic,
     for (std::size_t i = 0; i < segments.size(); ++i) {
         const Sequence end = i + 1 < segments.size() ? std::min(segments[i + 1], next) : next;
         if (end <= first) continue;
-        const auto file = directory.open(layout::segment_name(segments[i]), Directory::Access::read);
+        const auto file =
+            directory.open(layout::segment_name(segments[i]), Directory::Access::read);
         const auto bytes = read_all(*file);
         auto cursor = spill::SegmentView(bytes, topic, segments[i]).seek(first);
         for_each_of(cursor, std::max(first, segments[i]), end, event, [](const Gap&) {});

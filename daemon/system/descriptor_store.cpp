@@ -6,10 +6,14 @@
 #include <cstring>
 #include <fcntl.h>
 #include <systemd/sd-daemon.h>
+#include <utility>
 
 namespace shmbus::system {
 
 namespace {
+
+/// They come back in one variable of the environment, of which the kernel takes 128 KiB.
+constexpr std::size_t most_name_bytes = 120 * 1024;
 
 void complain(const std::string& doing, int rc) {
     if (rc < 0) log(Level::warning, doing + ": " + std::strerror(-rc));
@@ -18,14 +22,27 @@ void complain(const std::string& doing, int rc) {
 } // namespace
 
 void DescriptorStore::keep(const std::string& name, const base::Fd& fd) {
+    if (!std::getenv("NOTIFY_SOCKET")) return;
+    if (bytes_ + name.size() + 1 > most_name_bytes) {
+        if (!std::exchange(is_full_, true))
+            log(Level::warning,
+                "there is no room to keep more descriptors for the next daemon: what it "
+                "does not find clients will hand back");
+        return;
+    }
+    if (names_.insert(name).second) bytes_ += name.size() + 1;
     // Some kinds of files are readable or hung up for good once their time has come (a pidfd is): systemd
     // drops these unless it is told not to look.
     const std::string state = "FDSTORE=1\nFDPOLL=0\nFDNAME=" + name;
     const int number = fd.get();
-    complain("keeping descriptor " + name, ::sd_pid_notify_with_fds(0, 0, state.c_str(), &number, 1));
+    complain("keeping descriptor " + name,
+             ::sd_pid_notify_with_fds(0, 0, state.c_str(), &number, 1));
 }
 
 void DescriptorStore::forget(const std::string& name) {
+    if (names_.erase(name) == 0) return;
+    bytes_ -= name.size() + 1;
+    is_full_ = false;
     const std::string state = "FDSTOREREMOVE=1\nFDNAME=" + name;
     complain("forgetting descriptor " + name, ::sd_notify(0, state.c_str()));
 }

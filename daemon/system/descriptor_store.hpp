@@ -5,6 +5,7 @@
 #include "base/fd.hpp"
 
 #include <map>
+#include <set>
 #include <string>
 
 namespace shmbus::system {
@@ -16,6 +17,15 @@ class DescriptorStore {
     /// environment.
     void keep(const std::string& name, const base::Fd& fd);
     void forget(const std::string& name);
+    /// The same for one that was inherited, and is kept already.
+    void note(const std::string& name) {
+        if (names_.insert(name).second) bytes_ += name.size() + 1;
+    }
+
+  private:
+    std::set<std::string> names_;
+    std::size_t bytes_ = 0; // of all names
+    bool is_full_ = false;
 };
 
 /// What the one before was keeping, by name; where several have one name, one of them. Once.

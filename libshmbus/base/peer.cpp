@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 namespace shmbus::base {
 
@@ -34,6 +35,11 @@ Peer peer_of(const Fd& socket) {
     const auto more = supplementary_groups(socket);
     peer.groups.insert(peer.groups.end(), more.begin(), more.end());
     return peer;
+}
+
+uid_t user_of(pid_t pid) {
+    struct stat status {};
+    return ::stat(("/proc/" + std::to_string(pid)).c_str(), &status) == 0 ? status.st_uid : 0;
 }
 
 std::string command_of(pid_t pid) {

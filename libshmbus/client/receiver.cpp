@@ -32,9 +32,9 @@ bool one_core() noexcept {
 Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lease,
                    const SubscribeOptions& options)
     : attachment_(std::move(session), std::move(lease), Role::subscriber),
-      filter_(filter_of(options)), reader_(attachment_.topic(), attachment_.lease().entry,
-                                           attachment_.lease().token, options.lossy, filter_,
-                                           ring::End::removed),
+      filter_(filter_of(options)),
+      reader_(attachment_.topic(), attachment_.lease().entry, attachment_.lease().token,
+              options.lossy, filter_, ring::End::removed),
       page_(attachment_.cursor_page()), auto_acknowledge_(options.auto_acknowledge),
       trusts_publishers_(options.trust_publishers.value_or(attachment_.lease().trusted)),
       spin_(one_core() ? std::chrono::nanoseconds::zero() : options.spin),
@@ -143,7 +143,8 @@ void Receiver::note_time_of(Sequence acknowledged) noexcept {
 bool Receiver::is_over() const noexcept {
     const auto& header = attachment_.topic().ring.header();
     const auto state = static_cast<layout::RingState>(header.state.load_acquire());
-    return state == layout::RingState::removed && header.written.load_acquire() >= past_->position();
+    return state == layout::RingState::removed &&
+           header.written.load_acquire() >= past_->position();
 }
 
 Receiver::Look Receiver::look(Received& received) noexcept {

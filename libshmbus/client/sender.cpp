@@ -104,8 +104,8 @@ PublishOutcome Sender::take_chunk(layout::EventHeader& header, std::size_t size,
     if (size > max_event() || geometry.class_count == 0 ||
         needed > geometry.classes[geometry.class_count - 1].bytes)
         return PublishOutcome::too_large;
-    const auto outcome = insist(
-        deadline, [&] { return writer_->take_chunk(needed, deadline, header.chunk); });
+    const auto outcome =
+        insist(deadline, [&] { return writer_->take_chunk(needed, deadline, header.chunk); });
     if (outcome == PublishOutcome::published)
         std::memcpy(writer_->ring().chunk(header.chunk).data(), extension_.data(),
                     header.extension);
@@ -114,10 +114,10 @@ PublishOutcome Sender::take_chunk(layout::EventHeader& header, std::size_t size,
 
 PublishResult Sender::send(const ring::Draft& draft, Deadline deadline) noexcept {
     ring::Run run;
-    const auto outcome =
-        insist(deadline, [&] { return writer_->publish({&draft, 1}, deadline, run); });
-    if (is_named_ && outcome == PublishOutcome::published)
-        last_event_id_ = draft.header.event_id;
+    const auto outcome = insist(deadline, [&] {
+        return writer_->publish({&draft, 1}, deadline, run);
+    });
+    if (is_named_ && outcome == PublishOutcome::published) last_event_id_ = draft.header.event_id;
     return {outcome, run.last};
 }
 
@@ -180,9 +180,7 @@ BatchResult Sender::publish(std::span<const Outgoing> events, Deadline deadline)
 bool Sender::flush(std::span<const ring::Draft> drafts, Deadline deadline,
                    BatchResult& result) noexcept {
     ring::Run run;
-    result.outcome = insist(deadline, [&] {
-        return writer_->publish(drafts, deadline, run);
-    });
+    result.outcome = insist(deadline, [&] { return writer_->publish(drafts, deadline, run); });
     result.published += run.published;
     if (run.published != 0) result.last = run.last;
     return result.outcome == PublishOutcome::published;

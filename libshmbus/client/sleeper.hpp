@@ -33,12 +33,12 @@ class Sleeper {
     std::function<void()> changed_;
     pid_t process_;
     std::mutex mutex_;
-    std::vector<base::Watched> ordered_; // guarded by mutex_
+    std::vector<base::Watched> ordered_;         // guarded by mutex_
     Deadline ordered_until_ = Deadline::never(); // likewise
     bool stop_ = false;                          // likewise
-    std::vector<base::Watched> watched_; // the thread's
-    Deadline until_ = Deadline::never(); // likewise
-    base::Word32 poke_{0};               // 1: there are new orders
+    std::vector<base::Watched> watched_;         // the thread's
+    Deadline until_ = Deadline::never();         // likewise
+    base::Word32 poke_{0};                       // 1: there are new orders
     std::thread thread_;
 };
 

@@ -67,7 +67,8 @@ void Waiter::arm() noexcept {
 Deadline Waiter::look_again() const noexcept {
     auto first = Deadline::never();
     for (const auto& member : members_)
-        if (const auto when = member.receiver->look_again(); when.when() < first.when()) first = when;
+        if (const auto when = member.receiver->look_again(); when.when() < first.when())
+            first = when;
     return first;
 }
 

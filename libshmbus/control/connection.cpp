@@ -82,8 +82,8 @@ void write_mapped(const std::shared_ptr<const Mapped>& mapped, protocol::Mapped:
 Connection::Connection(kj::Own<kj::AsyncCapabilityStream> stream, kj::Function<void()> broke)
     : stream_(kj::mv(stream)),
       network_(*stream_, max_fds_per_message, capnp::rpc::twoparty::Side::CLIENT, reader_options()),
-      rpc_(capnp::makeRpcClient(network_)),
-      broke_(kj::mv(broke)), watch_(network_.onDisconnect()
+      rpc_(capnp::makeRpcClient(network_)), broke_(kj::mv(broke)),
+      watch_(network_.onDisconnect()
                  .then([this] {
                      broken_ = true;
                      if (session) broke_();
@@ -223,14 +223,16 @@ kj::Promise<void> Link::restore(std::uint64_t behind) {
 
 /// What is held is claimed again as soon as there is a daemon.
 void Link::broke() {
-    base::log(LogLevel::warning,
-              "the daemon at " + socket_ + " went away; what is mapped goes on, and it is tried again");
+    base::log(LogLevel::warning, "the daemon at " + socket_ +
+                                     " went away; what is mapped goes on, and it is tried again");
     if (!leases_.empty() || releasing_ != 0) reconnecting_ = reconnect().eagerlyEvaluate(nullptr);
 }
 
 kj::Promise<void> Link::reconnect() {
-    return timer().afterDelay(pause_).then([this] { return ready(); }).then(
-        [this](const std::exception_ptr& failed) -> kj::Promise<void> {
+    return timer()
+        .afterDelay(pause_)
+        .then([this] { return ready(); })
+        .then([this](const std::exception_ptr& failed) -> kj::Promise<void> {
             pause_ = failed ? std::min(2 * pause_, longest_pause) : shortest_pause;
             return failed ? reconnect() : kj::Promise<void>(kj::READY_NOW);
         });
@@ -257,7 +259,8 @@ std::uint64_t Link::lease(std::uint64_t number) const {
 
 kj::Promise<void> Link::release(std::uint64_t number) {
     const auto held = leases_.extract(number);
-    if (held.empty() || held.mapped().ticket != ticket_ || !connection_ || !connection_->session || connection_->broken())
+    if (held.empty() || held.mapped().ticket != ticket_ || !connection_ || !connection_->session ||
+        connection_->broken())
         return kj::READY_NOW;
     auto request = session().releaseRequest();
     request.setLease(held.mapped().lease);

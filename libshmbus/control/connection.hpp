@@ -47,7 +47,7 @@ struct Mapped {
     bool exclusive = false;
     std::uint32_t entry = 0;
     std::uint64_t mark = 0; // the publisher's id, or the subscriber's token
-    std::string name = {}; // of the publisher, or the durable subscription
+    std::string name = {};  // of the publisher, or the durable subscription
     base::Fd ring = {};
     base::Fd readers = {};
     base::Fd cursor = {};

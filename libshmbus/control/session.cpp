@@ -98,7 +98,8 @@ Lease Session::open_publisher(std::string_view topic, bool exclusive, std::strin
     const std::string name(topic);
     const std::string own_name(own);
     auto lease = impl_->caller->open(
-        of_topic("opening a publisher of", topic), {.topic = name, .exclusive = exclusive, .name = own_name},
+        of_topic("opening a publisher of", topic),
+        {.topic = name, .exclusive = exclusive, .name = own_name},
         [&](protocol::Session::Client& session) {
             auto request = session.openPublisherRequest();
             request.setTopic(to_kj(name));

@@ -53,8 +53,8 @@ class Reader {
   public:
     /// For reader entry `index`, leased to the caller with attach token `token`.
     /// @pre the ring may be mapped read-only, the readers object for writing
-    Reader(const Topic& topic, std::uint32_t index, std::uint64_t token, bool lossy,
-           Filter filter, End end = End::closed) noexcept;
+    Reader(const Topic& topic, std::uint32_t index, std::uint64_t token, bool lossy, Filter filter,
+           End end = End::closed) noexcept;
 
     /// Attaches; afterwards publishers wait for this subscriber, unless it is lossy.
     void join(const Start& start) noexcept;

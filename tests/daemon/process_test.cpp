@@ -29,7 +29,7 @@ Outcome outcome_of(const std::vector<std::string>& arguments) {
 }
 
 TEST(Shmbusd, ServesAndGoes) {
-    DaemonProcess daemon;
+    DaemonProcess daemon({"--memory-only"});
     EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
         daemon.kill(signal);

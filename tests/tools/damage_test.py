@@ -123,6 +123,7 @@ class DamageTest(harness.BusTest):
         self.daemon.kill()
         shutil.copytree(self.directory / "state", self.directory / "killed/state")
         type(self).daemon = harness.Daemon(self.directory)
+        self.run_ok("sub", "numbers", "--from", "all", "--count", "1") # wakes it up
         self.daemon.stop()
         shutil.copytree(self.directory / "state", self.directory / "closed/state")
         type(self).whole = Past(self.export(self.directory / "closed"))

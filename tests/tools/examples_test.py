@@ -37,7 +37,7 @@ class ExamplesTest(harness.BusTest):
             done = self.run_example(name, "..", input="")
             self.assertEqual(done.returncode, 1)
             self.assertNotEqual(done.stderr, "")
-        topic = self.topic()
+        topic = self.topic(memory=False)
         self.run_ok("topic", "drain", topic)
         done = self.run_example("publish", topic, input="x\n")
         self.assertEqual((done.returncode, done.stderr), (1, "not published: closed\n"))
@@ -63,7 +63,7 @@ class ExamplesTest(harness.BusTest):
 
     def test_orders(self):
         """Services that do not know each other take two orders from the cart to the customer."""
-        topic = self.topic()
+        topic = self.topic(memory=False)
         services = [self.start_example(name, topic) for name in ("payment", "inventory", "shipping")]
         mail = self.start_example("mail", topic)
         harness.wait_until("the services", lambda: self.watchers(topic) == 4)
@@ -95,7 +95,7 @@ class ExamplesTest(harness.BusTest):
 
     def test_filters(self):
         """One key, or some types; the rest is left out."""
-        topic = self.topic()
+        topic = self.topic(memory=False)
         for key, kind in (("a", 1), ("b", 1), ("a", 2), ("a", 3)):
             self.run_ok("pub", topic, "--key", key, "--type", str(kind), f"{key}{kind}")
         one = self.start_example("filters", topic, "a")
@@ -127,7 +127,7 @@ class ExamplesTest(harness.BusTest):
 
     def test_epoll_loop(self):
         """Two topics and its own input, all in one loop."""
-        one, two = self.topic(suffix="-1"), self.topic(suffix="-2")
+        one, two = self.topic(suffix="-1", memory=False), self.topic(suffix="-2", memory=False)
         loop = self.start_example("epoll_loop", one, two, stdin=subprocess.PIPE)
         for i in range(3):
             for topic in (one, two):

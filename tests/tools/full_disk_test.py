@@ -166,6 +166,7 @@ class FullDiskTest(harness.BusTest):
         publisher.send(signal.SIGKILL)
         self.take_what_is_left()
         self.start_daemon()
+        self.run_ok("sub", "t", "--from", "all", "--count", "1") # wakes it up
         self.wait_for_trouble()
         self.run_failing(6, "No space left on device", "topic", "create", "u", "--retention", "disk")
         done = self.run_ok("sub", "t", "--from", "all", "--count", str(durable), "--timeout", "20s")

@@ -30,6 +30,7 @@ PeerInfo peer(std::uint32_t pid, Sequence cursor, bool lossy = false) {
 TopicInfo topic_with(std::vector<PeerInfo> subscribers, FullPolicy full = FullPolicy::block) {
     TopicInfo topic;
     topic.options.full = full;
+    topic.options.retention = Retention::memory;
     topic.first = 91;
     topic.head = 100;
     topic.subscribers = std::move(subscribers);

@@ -246,6 +246,7 @@ class LifeTest(SpillTest):
         for _ in range(3):
             self.publish_numbers(topic, head := self.info(topic)["head"] + 1, head + 300)
             self.restart(self.daemon.kill)
+        self.run_ok("sub", topic, "--from", "all", "--count", "1") # wakes it up
         self.verify(topic)
         self.verify(self.files_of(topic))
         found = self.numbers(topic)

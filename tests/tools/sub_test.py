@@ -362,7 +362,8 @@ class EndTest(harness.BusTest):
         self.wait_for_output(sub, b"x\ny\n")
         daemon = harness.Daemon(directory)
         self.addCleanup(daemon.kill)
-        harness.wait_until("it to be back", lambda: self.run("topic", "info", "t", env=env).code == 0)
+        harness.wait_until("it to be back", lambda: self.run_tool("topic", "info", "t",
+                                                               env=env).code == 0)
         self.run_ok("pub", "t", "z", env=env)
         self.wait_for_output(sub, b"x\ny\nz\n")
 

@@ -20,11 +20,13 @@ class CreateTest(harness.BusTest):
         return {key: info[key] for key in ("full", "capacity", "slot", "max_event", "pool",
                                            "evict_after_ms", "hold_timeout_ms")}
 
-    def test_memory_is_said(self):
-        """Without --retention the topic is in memory, and stderr says so; stdout stays clean."""
-        done = self.run_ok("topic", "create", "said")
-        self.assertIn("in memory only", done.err)
-        self.assertEqual(done.out, b"")
+    def test_retention(self):
+        """Without --retention the topic is on disk, with --profile fast in memory; nothing is said of it."""
+        done = self.run_ok("topic", "create", "kept")
+        self.assertEqual((done.out, done.err), (b"", ""))
+        self.assertEqual(self.info("kept")["retention"], "disk")
+        self.run_ok("topic", "create", "quick", "--profile", "fast")
+        self.assertEqual(self.info("quick")["retention"], "memory")
         done = self.run_ok("topic", "create", "meant", "--retention", "memory")
         self.assertEqual((done.out, done.err), (b"", ""))
         done = self.run_ok("topic", "create", "json", "--retention", "memory", "--json")
@@ -58,15 +60,15 @@ class CreateTest(harness.BusTest):
         """What makes no sense exits 2 and says why; no topic is made."""
         for pattern, *options in [
             ("--retention: 'dusk' is neither disk nor memory", "--retention", "dusk"),
-            ("for topics on disk: say --retention disk", "--sync", "group"),
+            ("for topics on disk", "--retention", "memory", "--sync", "group"),
             ("for topics on disk", "--retention", "memory", "--keep-bytes", "1G"),
-            ("for topics on disk", "--keep-age", "1h"),
-            ("for topics on disk", "--keep-events", "5"),
+            ("for topics on disk", "--profile", "fast", "--keep-age", "1h"),
+            ("for topics on disk", "--retention", "memory", "--keep-events", "5"),
             ("--sync: 'now' is none of none, group and interval:MS", "--retention", "disk", "--sync",
              "now"),
             ("--sync: .*1 .*3600000", "--retention", "disk", "--sync", "interval:0"),
             ("--keep-age: '1us' is less than 1ms", "--retention", "disk", "--keep-age", "1us"),
-            ("for topics on disk", "--hold"),
+            ("for topics on disk", "--retention", "memory", "--hold"),
             ("--schema: this version knows no schemas", "--schema", "a.capnp:B"),
         ]:
             self.run_failing(2, pattern, "topic", "create", "never", *options)
@@ -94,7 +96,7 @@ class CreateTest(harness.BusTest):
 
     def test_profile_fast(self):
         """--profile fast: drop-oldest and small slots, unless told otherwise."""
-        done = self.run_ok("topic", "create", "fast", "--profile", "fast")
+        done = self.run_ok("topic", "create", "quick", "--profile", "fast")
         self.assertEqual(done.err, "", "fast means memory")
         options = self.options_of("fast")
         self.assertEqual((options["full"], options["slot"]), ("drop-oldest", 128))
@@ -155,8 +157,8 @@ class ListTest(harness.BusTest):
         self.assertEqual(done.out, b"")
         self.assertIn("no topics yet", done.err)
         self.assertEqual(self.run_ok("topic", "ls", "--json").json, [])
-        self.run_ok("topic", "create", "b", "--full", "drop-oldest")
-        self.run_ok("topic", "create", "a")
+        self.run_ok("topic", "create", "b", "--retention", "memory", "--full", "drop-oldest")
+        self.run_ok("topic", "create", "a", "--retention", "memory")
         self.run_ok("pub", "a", "x")
         lines = self.run_ok("topic", "ls").out.decode().splitlines()
         self.assertEqual([line.split()[:2] for line in lines],
