@@ -75,15 +75,17 @@ class Housekeeping {
   public:
     Housekeeping(kj::Timer& timer, registry::Registry& topics) : timer_(timer), topics_(topics) {}
     void start() {
-        if (!std::exchange(running_, true)) task_ = loop().eagerlyEvaluate(nullptr);
+        if (running_ || !topics_.has_chores()) return;
+        running_ = true;
+        task_ = loop().eagerlyEvaluate(nullptr);
     }
 
   private:
     kj::Promise<void> loop() {
         return timer_.afterDelay(1 * kj::SECONDS).then([this]() -> kj::Promise<void> {
-            const bool any_cursors = topics_.take_stock();
-            const bool any_idle = ++turn_ % turns_awake != 0 || topics_.put_to_sleep();
-            running_ = any_cursors || any_idle;
+            topics_.take_stock();
+            if (++turn_ % turns_awake == 0) topics_.put_to_sleep();
+            running_ = topics_.has_chores();
             return running_ ? loop() : kj::Promise<void>(kj::READY_NOW);
         });
     }

@@ -271,18 +271,20 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
     topics_.erase(topic->name());
 }
 
-bool Registry::take_stock() {
-    bool any = false;
-    for (const auto& [name, topic] : topics_) {
-        if (!topic->subscriptions().any_held()) continue;
-        any = true;
-        topic->subscriptions().take_stock();
-    }
-    return any;
+void Registry::take_stock() {
+    for (const auto& [name, topic] : topics_)
+        if (topic->subscriptions().any_held()) topic->subscriptions().take_stock();
+}
+
+bool Registry::has_chores() const {
+    return std::any_of(topics_.begin(), topics_.end(), [](const auto& named) {
+        auto& topic = *named.second;
+        return topic.subscriptions().any_held() || is_unused(topic);
+    });
 }
 
 std::vector<std::string> Registry::close_all(Deadline deadline) {
-    (void)take_stock();
+    take_stock();
     for (const auto& [name, topic] : topics_) topic->set_state(layout::RingState::closed);
     std::vector<std::string> late;
     for (const auto& [name, topic] : topics_)

@@ -89,11 +89,13 @@ class Registry {
     /// Without waking it up. @throws as find()
     [[nodiscard]] Entry look(const std::string& name);
 
-    /// Puts to sleep what nobody has used since the last time; whether there are others to come.
-    bool put_to_sleep();
+    /// Puts to sleep what nobody has used since the last time.
+    void put_to_sleep();
 
-    /// Takes the cursors of all durable subscriptions that are held; whether there are any.
-    bool take_stock();
+    /// Takes the cursors of all durable subscriptions that are held.
+    void take_stock();
+    /// Whether one of these two has anything to do, now or soon.
+    [[nodiscard]] bool has_chores() const;
     /// The daemon goes away in order: publishers get `closed`, and what is in the rings goes to disk.
     /// @returns the names of those where it did not, by the deadline
     [[nodiscard]] std::vector<std::string> close_all(Deadline deadline);
@@ -109,6 +111,7 @@ class Registry {
     };
     [[nodiscard]] std::shared_ptr<Topic> wake(const std::string& name);
     [[nodiscard]] Entry entry_of(const std::string& name, Asleep& asleep);
+    static bool is_unused(const Topic& topic);
     static bool is_idle(const Topic& topic);
     void put_to_sleep(const std::shared_ptr<Topic>& topic);
     [[nodiscard]] std::shared_ptr<Topic> make(const std::string& name, const TopicOptions& options,

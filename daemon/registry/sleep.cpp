@@ -48,17 +48,20 @@ Registry::Entry Registry::look(const std::string& name) {
     return entry_of(name, asleep->second);
 }
 
+bool Registry::is_unused(const Topic& topic) {
+    return topic.disk() && topic.publisher_count() + topic.subscriber_count() == 0 &&
+           topic.state() == layout::RingState::open;
+}
+
 bool Registry::is_idle(const Topic& topic) {
-    if (!topic.disk() || topic.publisher_count() + topic.subscriber_count() != 0 ||
-        topic.state() != layout::RingState::open)
-        return false;
+    if (!is_unused(topic)) return false;
     const auto kept = topic.disk()->kept();
     const bool durable = topic.options().sync != Sync::none;
     return kept.trouble.empty() && (durable ? kept.durable : kept.written) >= topic.head_hint();
 }
 
 /// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
-bool Registry::put_to_sleep() {
+void Registry::put_to_sleep() {
     std::set<const Topic*> idle;
     std::vector<std::shared_ptr<Topic>> sleepers;
     for (const auto& [name, topic] : topics_) {
@@ -70,7 +73,6 @@ bool Registry::put_to_sleep() {
     const Deadline end(longest_absence);
     for (auto next = sleepers.begin(); next != sleepers.end() && !end.passed(); ++next)
         put_to_sleep(*next);
-    return !idle_.empty();
 }
 
 void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {

@@ -96,7 +96,7 @@ class CreateTest(harness.BusTest):
 
     def test_profile_fast(self):
         """--profile fast: drop-oldest and small slots, unless told otherwise."""
-        done = self.run_ok("topic", "create", "quick", "--profile", "fast")
+        done = self.run_ok("topic", "create", "fast", "--profile", "fast")
         self.assertEqual(done.err, "", "fast means memory")
         options = self.options_of("fast")
         self.assertEqual((options["full"], options["slot"]), ("drop-oldest", 128))
