@@ -60,10 +60,13 @@ DiskTopic::DiskTopic(std::string topic_name, const ring::Topic& topic, std::uint
     // The ring lets publishers hand out a lap from where it stands on, whatever the disk says later.
     if (!keep_lease() && log_.leased() < let_on())
         throw Error(Errc::system, "its disk takes no promise: " + log_.trouble());
-    if (note(log_.sync())) // else publishers wait behind that lap; store() tries again
-        publish_watermarks();
-    else
-        take_stock();
+    take_stock();
+}
+
+bool DiskTopic::begin() {
+    if (!note(log_.sync()) || !keep_lease()) return false;
+    publish_watermarks();
+    return true;
 }
 
 /// How far publishers may come without the spiller's help.

@@ -64,6 +64,8 @@ class DiskTopic {
     bool end_sent = false;
 
     // The disk thread's:
+    /// Settles what an earlier run left; before anything else. False: as store().
+    bool begin();
     /// Appends and writes. False: there is trouble, and nothing is to be sent before resume().
     bool store(const Batch& batch);
     /// Makes durable what was written, if that is the topic's way.

@@ -21,7 +21,7 @@ constexpr auto blind_sleep = 10ms;
 constexpr auto longest_sleep = 1min;
 constexpr auto try_again_after = 200ms;
 
-/// Each message under way belongs to a batch, or to a topic that has sent its last.
+/// Each message under way belongs to a batch, or to a topic that has sent its first or its last.
 constexpr std::size_t queue_room = 16'384;
 
 } // namespace
@@ -100,7 +100,12 @@ void Spiller::read_rings() {
 
 void Spiller::take_orders() {
     const std::lock_guard lock(mutex_);
-    std::move(added_.begin(), added_.end(), std::back_inserter(topics_));
+    for (auto& topic : added_) {
+        (void)to_disk_.push({Message::Kind::begin, topic.get()});
+        has_messages_ = true;
+        changed_.notify_all();
+        topics_.push_back(std::move(topic));
+    }
     added_.clear();
     if (unwanted_.empty()) return;
     std::erase_if(topics_, [&](const auto& topic) {
@@ -190,6 +195,9 @@ void Spiller::write_disk() {
 
 void Spiller::handle(const Message& message) {
     switch (message.kind) {
+    case Message::Kind::begin:
+        if (!message.topic->begin()) give_up_for_now(*message.topic);
+        break;
     case Message::Kind::batch: take_batch(*message.topic, *message.batch); break;
     case Message::Kind::end: end(*message.topic); break;
     case Message::Kind::forget: forget(*message.topic); break;

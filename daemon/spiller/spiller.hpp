@@ -39,6 +39,7 @@ class Spiller {
   private:
     struct Message {
         enum class Kind : std::uint8_t {
+            begin,  // to the disk: a topic is new here
             batch,  // to the disk; and back, emptied
             end,    // to the disk: nothing will come any more
             forget, // to the disk: the topic is about to go away

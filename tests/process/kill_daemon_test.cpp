@@ -148,10 +148,11 @@ TEST_F(KillDaemon, NobodyNotices) {
     }
     const auto late = usage_of(daemon_.pid());
     const auto late_worker = usage_of(worker_of(daemon_.pid()));
-    EXPECT_EQ(late.descriptors, early.descriptors);
+    EXPECT_LE(late.descriptors, early.descriptors + 4) << "sessions come and go";
     EXPECT_LE(late.anonymous_kib, early.anonymous_kib + 512);
     EXPECT_LE(late_worker.descriptors, early_worker.descriptors + 8) << "connections come and go";
-    EXPECT_LE(late_worker.anonymous_kib, early_worker.anonymous_kib * 2);
+    constexpr std::uint64_t batches_kib = 64 * 1024;
+    EXPECT_LE(late_worker.anonymous_kib, early_worker.anonymous_kib + batches_kib);
 
     std::vector<std::uint64_t> published(2);
     for (auto& publisher : publishers_) publisher.say("stop");
@@ -164,7 +165,7 @@ TEST_F(KillDaemon, NobodyNotices) {
         EXPECT_EQ(subscribers_[i].wait(), 0);
     }
     for (auto& publisher : publishers_) EXPECT_EQ(publisher.wait(), 0);
-    EXPECT_LT(*std::max_element(times.begin(), times.end()), 1s) << "new sessions";
+    EXPECT_LT(*std::max_element(times.begin(), times.end()), 1s) << daemon_.process().log();
 
     Bus bus({.socket = daemon_.socket()});
     EXPECT_EQ(bus.topic("kept").head, published[0]) << "no sequence but those of events";
