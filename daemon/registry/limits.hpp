@@ -12,7 +12,7 @@ inline constexpr std::size_t max_sessions_per_user = 256;
 inline constexpr std::size_t max_leases_per_session = 4'096; // their numbers fit into one message
 inline constexpr std::size_t max_topics_per_user = 10'000;
 inline constexpr std::size_t max_subscriptions_per_topic = 1'000; // durable ones
-inline constexpr std::size_t descriptors_per_topic = 8;           // memory, books, files
+inline constexpr std::size_t descriptors_per_topic = 12;          // memory, books, files
 /// Kept for connections, which take two each; at most half of what the daemon may open.
 inline constexpr std::size_t descriptors_for_connections = 3'600;
 /// Of what is allocated when a topic is made. The pool is sparse and not part of it.

@@ -1,68 +1,16 @@
 // Topics on disk in the registry: they come back, and what cannot costs itself alone.
-#include "daemon/registry/registry.hpp"
-#include "shmbus/error.hpp"
-#include "support/ring_fixture.hpp"
-#include "support/temporary_directory.hpp"
+#include "daemon/storage_fixture.hpp"
 
 #include <fstream>
-#include <gmock/gmock.h>
 
 namespace shmbus::registry {
 namespace {
 
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr uid_t user = 1000;
-constexpr auto patience = 30s;
-const Holder holder{.session = 1, .pid = 4321, .uid = user, .command = "worker"};
-
-TopicOptions on_disk() {
-    TopicOptions options{.capacity = 64, .slot_bytes = 128, .max_event = 64, .pool_bytes = 0};
-    options.retention = Retention::disk;
-    options.keep_events = 12'345;
-    return options;
-}
-
-class StorageTest : public testing::Test {
-  protected:
-    /// A daemon's life.
-    struct Run {
-        explicit Run(const fs::path& path) : storage(path), registry(1, &storage) {
-            registry.bring_back();
-        }
-        spiller::Storage storage;
-        Registry registry;
-    };
-    [[nodiscard]] fs::path path() const { return temporary.path() / "state"; }
-    template <class Work> Error refusal(Work work) {
-        try {
-            work();
-        } catch (const Error& e) {
-            return e;
-        }
-        ADD_FAILURE() << "not refused";
-        return {Errc::system, ""};
-    }
-    /// Publishes `count` events, and waits until they survive a power loss; the last one's sequence.
-    static Sequence publish(Topic& topic, int count) {
-        const auto entry = topic.lease_publisher(holder)->entry;
-        test::Pub pub(topic.view(), entry);
-        Sequence last = 0;
-        for (int i = 0; i < count; ++i) {
-            const auto result = pub.publish("x", patience);
-            EXPECT_EQ(result.outcome, PublishOutcome::published);
-            last = result.sequence;
-        }
-        EXPECT_EQ(pub.writer.wait_durable(last, patience), Durability::durable);
-        topic.abandon_publisher(entry);
-        (void)topic.reap();
-        return last;
-    }
-    test::TemporaryDirectory temporary;
-};
+using StorageTest = StorageFixture;
 
 TEST_F(StorageTest, BringsATopicBack) {
     layout::Uuid uuid{};

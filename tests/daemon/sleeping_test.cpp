@@ -1,0 +1,308 @@
+// Topics on disk that nobody uses: they take nothing, are seen as ever, and are there when they are wanted.
+#include "daemon/storage_fixture.hpp"
+
+#include "daemon/registry/limits.hpp"
+
+#include <fstream>
+#include <future>
+#include <sys/resource.h>
+
+namespace shmbus::registry {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class SleepingTest : public StorageFixture {
+  protected:
+    SleepingTest() { run = std::make_unique<Run>(path()); }
+    [[nodiscard]] Registry& topics() const { return run->registry; }
+    std::shared_ptr<Topic> make(const std::string& name, int events = 0) const {
+        topics().create(name, on_disk(), false, user);
+        auto topic = topics().find(name);
+        if (events != 0) publish(*topic, events);
+        return topic;
+    }
+    /// What nobody uses: each has to be looked at twice.
+    void put_to_sleep() const {
+        while (topics().put_to_sleep()) {
+        }
+    }
+    void put_to_sleep(const std::string& name) const {
+        put_to_sleep();
+        ASSERT_FALSE(topics().awake(name));
+    }
+    void end() {
+        ASSERT_THAT(topics().close_all(patience), IsEmpty());
+        run.reset();
+    }
+    struct Seen {
+        Sequence first;
+        Sequence head;
+        Sequence written;
+        Sequence durable;
+        layout::Uuid uuid;
+        TopicOptions options;
+        uid_t creator;
+        std::string directory;
+        bool operator==(const Seen&) const = default;
+    };
+    /// As control shows it.
+    static Seen seen(const Registry::Entry& entry) {
+        if (!entry.awake)
+            return {entry.extent.first,   entry.extent.head, entry.extent.written,
+                    entry.extent.durable, entry.record.uuid, entry.record.options,
+                    entry.record.creator, entry.directory};
+        const auto& topic = *entry.awake;
+        const auto kept = topic.disk()->kept();
+        return {topic.first_hint(), topic.head_hint(), kept.written,    kept.durable,
+                topic.uuid(),       topic.options(),   topic.creator(), topic.disk()->path()};
+    }
+    [[nodiscard]] std::vector<std::string> listed() const {
+        std::vector<std::string> names;
+        for (const auto& entry : topics().list("", 100).topics) names.push_back(entry.name);
+        return names;
+    }
+    static std::size_t descriptors() {
+        const fs::directory_iterator all("/proc/self/fd");
+        return static_cast<std::size_t>(std::distance(fs::begin(all), fs::end(all)));
+    }
+    static bool is_mapped(const std::string& what) {
+        std::ifstream maps("/proc/self/maps");
+        for (std::string line; std::getline(maps, line);)
+            if (line.find(what) != std::string::npos) return true;
+        return false;
+    }
+    std::unique_ptr<Run> run;
+};
+
+TEST_F(SleepingTest, FallsAsleepWhenNobodyHasUsedItForAWhile) {
+    make("a", 10);
+    EXPECT_TRUE(topics().put_to_sleep());
+    EXPECT_TRUE(topics().awake("a")) << "at the first look";
+    EXPECT_FALSE(topics().put_to_sleep());
+    EXPECT_FALSE(topics().awake("a"));
+}
+
+TEST_F(SleepingTest, TakesNeitherMemoryNorDescriptors) {
+    const auto before = descriptors();
+    const std::weak_ptr<Topic> topic = make("a", 1'000);
+    EXPECT_TRUE(is_mapped("shmbus-ring-a"));
+    EXPECT_GT(descriptors(), before);
+    put_to_sleep("a");
+    EXPECT_TRUE(topic.expired());
+    EXPECT_FALSE(is_mapped("shmbus-ring-a"));
+    EXPECT_FALSE(is_mapped("shmbus-readers-a"));
+    EXPECT_FALSE(is_mapped("shmbus-books-a"));
+    EXPECT_EQ(descriptors(), before);
+}
+
+TEST_F(SleepingTest, StaysAwakeWhileSomebodyUsesIt) {
+    const auto topic = make("a", 10);
+    const auto sleeps = [&] {
+        put_to_sleep();
+        return !topics().awake("a");
+    };
+    const auto publisher = topic->lease_publisher(holder)->entry;
+    EXPECT_FALSE(sleeps());
+    topic->abandon_publisher(publisher);
+    (void)topic->reap();
+    const auto subscriber = topic->lease_subscriber(holder)->entry;
+    EXPECT_FALSE(sleeps());
+    topic->abandon_subscriber(subscriber);
+    (void)topic->reap();
+    topic->set_state(layout::RingState::draining);
+    EXPECT_FALSE(sleeps()) << "it would forget that";
+    topic->set_state(layout::RingState::open);
+    EXPECT_TRUE(sleeps());
+}
+
+TEST_F(SleepingTest, TopicsInMemoryNeverSleep) {
+    auto options = on_disk();
+    options.retention = Retention::memory;
+    topics().create("m", options, false, user);
+    EXPECT_FALSE(topics().put_to_sleep());
+    EXPECT_FALSE(topics().put_to_sleep());
+    EXPECT_TRUE(topics().awake("m"));
+}
+
+TEST_F(SleepingTest, IsSeenAsEverAndSleepsOn) {
+    make("a", 1'000);
+    make("empty");
+    std::map<std::string, Seen> before;
+    for (const auto* name : {"a", "empty"}) before.emplace(name, seen(topics().look(name)));
+    EXPECT_EQ(before.at("a").head, 1'000U);
+    put_to_sleep("a");
+    const auto check = [&] {
+        for (const auto& entry : topics().list("", 10).topics) {
+            auto as_listed = seen(entry);
+            as_listed.directory = before.at(entry.name).directory;
+            EXPECT_EQ(as_listed, before.at(entry.name)) << entry.name;
+            EXPECT_EQ(seen(topics().look(entry.name)), before.at(entry.name)) << entry.name;
+            EXPECT_FALSE(topics().awake(entry.name));
+        }
+        EXPECT_THAT(listed(), ElementsAre("a", "empty"));
+    };
+    check();
+    end();
+    run = std::make_unique<Run>(path());
+    check(); // by a daemon that never had it awake
+    for (const auto* name : {"a", "empty"}) {
+        (void)topics().find(name);
+        EXPECT_EQ(seen(topics().look(name)), before.at(name));
+    }
+}
+
+TEST_F(SleepingTest, IsListedAmongThoseAwakeInTheOrderOfNames) {
+    for (const auto* name : {"b", "d", "f"}) make(name);
+    put_to_sleep("b");
+    for (const auto* name : {"a", "c", "e", "g"}) make(name);
+    EXPECT_THAT(listed(), ElementsAre("a", "b", "c", "d", "e", "f", "g"));
+    std::vector<std::string> names;
+    for (bool more = true; more;) {
+        const auto page = topics().list(names.empty() ? "" : names.back(), 2);
+        for (const auto& entry : page.topics) names.push_back(entry.name);
+        more = page.more;
+    }
+    EXPECT_EQ(names, listed());
+}
+
+TEST_F(SleepingTest, WakesUpWithAllItHad) {
+    const auto uuid = make("a", 1'000)->uuid();
+    for (Sequence round = 0; round < 5; ++round) {
+        put_to_sleep("a");
+        const auto topic = topics().find("a");
+        EXPECT_EQ(topic->uuid(), uuid);
+        EXPECT_EQ(topic->first_hint(), 1U);
+        EXPECT_EQ(topic->head_hint(), 1'000 + round);
+        EXPECT_EQ(publish(*topic, 1), 1'001 + round) << "no sequence is left out";
+    }
+    end();
+    run = std::make_unique<Run>(path());
+    EXPECT_EQ(topics().look("a").extent.head, 1'005U);
+}
+
+TEST_F(SleepingTest, IsRemovedAsAnyOther) {
+    const auto uuid = make("a", 100)->uuid();
+    put_to_sleep("a");
+    topics().remove(topics().find("a"), false);
+    EXPECT_EQ(refusal([&] { (void)topics().look("a"); }).code(), Errc::no_such_topic);
+    EXPECT_THAT(listed(), IsEmpty());
+    const auto again = make("a");
+    EXPECT_NE(again->uuid(), uuid);
+    EXPECT_EQ(publish(*again, 1), 1U);
+    end();
+    run = std::make_unique<Run>(path());
+    EXPECT_EQ(topics().look("a").extent.head, 1U);
+}
+
+TEST_F(SleepingTest, KeepsItsName) {
+    make("a", 10);
+    put_to_sleep("a");
+    EXPECT_EQ(refusal([&] { topics().create("a", on_disk(), false, user); }).code(),
+              Errc::topic_exists);
+    EXPECT_FALSE(topics().create("a", on_disk(), true, user));
+    auto other = on_disk();
+    other.keep_bytes += 1;
+    const auto differs = refusal([&] { topics().create("a", other, true, user); });
+    EXPECT_EQ(differs.code(), Errc::different_options);
+    EXPECT_THAT(differs.what(), HasSubstr("keep-bytes"));
+    EXPECT_FALSE(topics().awake("a")) << "none of this wakes it";
+}
+
+/// So many may be there, and so few awake.
+TEST_F(SleepingTest, CountsAgainForWhatItTakesWhenItWakes) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit few = before;
+    few.rlim_cur = 200; // half of them for topics
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    constexpr std::size_t many = 60;
+    for (std::size_t i = 0; i < many; ++i) {
+        make("t" + std::to_string(i));
+        if (i % 5 == 4) put_to_sleep("t" + std::to_string(i));
+    }
+    EXPECT_EQ(listed().size(), many);
+    const auto asleep = descriptors();
+    std::size_t awake = 0;
+    for (Errc refused{}; refused == Errc{}; ++awake) {
+        ASSERT_LT(awake, many);
+        try {
+            (void)topics().find("t" + std::to_string(awake));
+        } catch (const Error& e) {
+            refused = e.code();
+            ASSERT_EQ(refused, Errc::limit);
+        }
+    }
+    EXPECT_GT(awake, 5U);
+    EXPECT_LE(descriptors(), asleep + 100) << "the rest is for connections";
+    EXPECT_EQ(listed().size(), many) << "it sleeps on";
+    put_to_sleep("t0");
+    EXPECT_NO_THROW((void)topics().find("t59"));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+TEST_F(SleepingTest, DamagedMeanwhileItCostsItselfAlone) {
+    for (const auto* name : {"a", "b"}) make(name, 10);
+    put_to_sleep("a");
+    end();
+    run = std::make_unique<Run>(path());
+    for (const auto& file : fs::directory_iterator(path() / "topics/a"))
+        if (file.path().extension() == ".seg") fs::resize_file(file.path(), 100);
+    EXPECT_THAT(listed(), testing::Contains("b"));
+    EXPECT_NO_THROW((void)topics().find("b"));
+    EXPECT_NE(refusal([&] { (void)topics().find("a"); }).code(), Errc::no_such_topic)
+        << "there is one, and why it is of no use is told";
+    EXPECT_NE(refusal([&] { topics().create("a", on_disk(), false, user); }).code(), Errc{});
+}
+
+TEST_F(SleepingTest, ADurableSubscriptionIsWhereItWas) {
+    {
+        const auto topic = make("a", 50);
+        auto& subscriptions = topic->subscriptions();
+        auto grant = subscriptions.open("s", holder, false);
+        const base::Mapping page(grant.page, base::Access::read_write, layout::cursor_page_bytes);
+        reinterpret_cast<layout::CursorPage*>(page.bytes().data())->cursor.store_release(42);
+        std::promise<std::string> kept;
+        subscriptions.persist("s", grant.hold,
+                              [&](const std::string& problem) { kept.set_value(problem); });
+        EXPECT_EQ(kept.get_future().get(), "");
+        subscriptions.release("s", grant.hold);
+    }
+    put_to_sleep("a");
+    const auto topic = topics().find("a");
+    const auto all = topic->subscriptions().list();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0].name, "s");
+    EXPECT_EQ(all[0].record.cursor, 42U);
+    EXPECT_FALSE(all[0].holder);
+    EXPECT_EQ(topic->subscriptions().open("s", holder, false).cursor, 42U);
+}
+
+TEST_F(SleepingTest, ANamedPublisherIsWhereItWas) {
+    std::uint32_t id = 0;
+    {
+        const auto topic = make("a");
+        id = topic->disk()->named()->id_of("clerk");
+        const auto leased = topic->lease_publisher(holder, 1, false, id);
+        ring::SharedWriter writer(topic->view(), leased->entry);
+        ring::Draft draft{};
+        draft.header.publisher = id;
+        draft.header.chunk = layout::no_chunk;
+        draft.header.event_id = 77;
+        ring::Run published;
+        ASSERT_EQ(writer.publish({&draft, 1}, patience, published), PublishOutcome::published);
+        ASSERT_EQ(writer.wait_durable(published.last, patience), Durability::durable);
+        topic->abandon_publisher(leased->entry);
+        (void)topic->reap();
+    }
+    put_to_sleep("a");
+    const auto topic = topics().find("a");
+    EXPECT_EQ(topic->disk()->named()->id_of("clerk"), id);
+    EXPECT_EQ(topic->lease_publisher(holder, 1, false, id)->last_event, 77U);
+}
+
+} // namespace
+} // namespace shmbus::registry
