@@ -1,0 +1,530 @@
+// What a daemon makes of what the one before it left: everything whole; and what is damaged costs itself
+// alone.
+#include "daemon/daemon_life.hpp"
+#include "daemon/keeper.hpp"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+namespace shmbus::registry {
+namespace {
+
+using layout::RingState;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::IsSupersetOf;
+using testing::Not;
+using testing::StartsWith;
+
+const base::Peer me{.pid = ::getpid(), .uid = user};
+
+class InheritanceTest : public StorageFixture {
+  protected:
+    InheritanceTest() { start(); }
+    void start() {
+        life.reset(); // it was killed
+        life = std::make_unique<Life>(path());
+    }
+    /// The next one, which gets all that was kept.
+    void inherit() { inherit(keeper.all()); }
+    void inherit(std::map<std::string, base::Fd> left) {
+        start();
+        life->begin(std::move(left));
+    }
+    [[nodiscard]] Registry& topics() const { return life->topics(); }
+    [[nodiscard]] Sessions& sessions() const { return life->sessions; }
+    std::shared_ptr<Topic> make(const std::string& name, const TopicOptions& options) const {
+        topics().create(name, options, false, user);
+        return topics().find(name);
+    }
+    static ino_t inode_of(const base::Fd& fd) {
+        struct stat status {};
+        EXPECT_EQ(::fstat(fd.get(), &status), 0);
+        return status.st_ino;
+    }
+
+    test::Keeper keeper;
+    std::unique_ptr<Life> life;
+};
+
+/// For both kinds of topics.
+class WholeTest : public InheritanceTest, public testing::WithParamInterface<Retention> {
+  protected:
+    [[nodiscard]] static TopicOptions options() {
+        return GetParam() == Retention::disk ? on_disk() : in_memory();
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Topics, WholeTest, testing::Values(Retention::memory, Retention::disk),
+                         [](const auto& of) { return name_of(of.param); });
+
+TEST_P(WholeTest, TheMemoryIsTheSameAndGoesOn) {
+    const Client client(*make("a", options()));
+    const auto session = life->open_session();
+    const auto publisher = sessions().lease_publisher(session, topics().find("a")).entry;
+    for (Sequence s = 1; s <= 10; ++s) EXPECT_EQ(client.publish(publisher), s);
+    for (Sequence life_number = 0; life_number < 5; ++life_number) {
+        inherit();
+        const auto topic = topics().awake("a");
+        ASSERT_TRUE(topic);
+        EXPECT_EQ(inode_of(topic->shared().ring().writable), inode_of(client.ring));
+        EXPECT_EQ(inode_of(topic->shared().readers().writable), inode_of(client.readers));
+        EXPECT_EQ(topic->uuid(), client.uuid);
+        EXPECT_EQ(topic->options(), options());
+        EXPECT_EQ(topic->creator(), user);
+        EXPECT_EQ(topic->head_hint(), 10 + life_number);
+        EXPECT_EQ(client.state(), RingState::open);
+        EXPECT_EQ(client.publish(publisher), 11 + life_number);
+    }
+}
+
+TEST_P(WholeTest, EverybodyHoldsWhatHeHeld) {
+    auto topic = make("a", options());
+    const auto session = life->open_session();
+    const auto ticket = sessions().ticket_of(session);
+    const auto publisher = sessions().lease_publisher(session, topic);
+    const auto subscriber = sessions().lease_subscriber(session, topic, {});
+    topic.reset();
+    for (int i = 0; i < 3; ++i) {
+        inherit();
+        topic = topics().find("a");
+        EXPECT_EQ(topic->publisher_count(), 1U);
+        EXPECT_EQ(topic->subscriber_count(), 1U);
+        EXPECT_EQ(topic->publishers().at(0).pid, static_cast<std::uint32_t>(::getpid()));
+        EXPECT_EQ(topic->publishers().at(0).uid, user);
+        EXPECT_EQ(sessions().topic_of(session, subscriber.lease), topic);
+    }
+    const auto other = life->open_session();
+    EXPECT_GT(other, session);
+    const auto next = sessions().lease_publisher(other, topic);
+    EXPECT_NE(next.entry.entry, publisher.entry.entry);
+    EXPECT_GT(next.entry.id, publisher.entry.id);
+    EXPECT_GT(next.lease, subscriber.lease);
+    const auto reader = sessions().lease_subscriber(other, topic, {});
+    EXPECT_NE(reader.entry.entry, subscriber.entry.entry);
+
+    EXPECT_FALSE(sessions().resume({.pid = ::getppid(), .uid = user}, ticket));
+    EXPECT_EQ(sessions().resume(me, ticket), session);
+    sessions().release(session, publisher.lease);
+    sessions().release(session, subscriber.lease);
+    EXPECT_EQ(topic->publisher_count() + topic->subscriber_count(), 2U);
+}
+
+TEST_P(WholeTest, AnEntryOfTheOneBeforeIsNeverLeasedAsTheSame) {
+    auto topic = make("a", options());
+    const auto session = life->open_session();
+    const auto first = sessions().lease_subscriber(session, topic, {});
+    topic.reset();
+    inherit();
+    topic = topics().find("a");
+    sessions().release(session, first.lease);
+    const auto second = sessions().lease_subscriber(session, topic, {});
+    EXPECT_EQ(second.entry.entry, first.entry.entry);
+    EXPECT_NE(second.entry.token, first.entry.token);
+}
+
+TEST_P(WholeTest, AnExclusivePublisherIsOneOn) {
+    const auto session = life->open_session();
+    const auto lease = sessions().lease_publisher(session, make("a", options()), true).lease;
+    inherit();
+    const auto topic = topics().find("a");
+    EXPECT_TRUE(topic->is_exclusive());
+    EXPECT_EQ(refusal([&] { (void)sessions().lease_publisher(session, topic); }).code(),
+              Errc::busy);
+    sessions().release(session, lease);
+    EXPECT_NO_THROW((void)sessions().lease_publisher(session, topic));
+}
+
+TEST_P(WholeTest, ADurableSubscriptionGoesOnInItsPage) {
+    auto topic = make("a", options());
+    const Client client(*topic);
+    const auto session = life->open_session();
+    const auto publisher = sessions().lease_publisher(session, topic).entry;
+    const auto grant = sessions().lease_subscriber(session, topic, {.name = "s"});
+    const base::Mapping mapping(grant.durable.page, base::Access::read_write,
+                                layout::cursor_page_bytes);
+    auto& page = *reinterpret_cast<layout::CursorPage*>(mapping.bytes().data());
+    topic.reset();
+    for (Sequence s = 1; s <= 5; ++s) {
+        EXPECT_EQ(client.publish(publisher), s);
+        page.cursor.store_release(s);
+        inherit();
+        const auto listed = topics().find("a")->subscriptions().list();
+        ASSERT_EQ(listed.size(), 1U);
+        EXPECT_EQ(listed[0].record.cursor, s);
+        ASSERT_TRUE(listed[0].holder);
+        EXPECT_EQ(listed[0].holder->session, session);
+    }
+    const auto busy =
+        refusal([&] { (void)sessions().lease_subscriber(session, topics().find("a"), {"s"}); });
+    EXPECT_EQ(busy.code(), Errc::busy);
+    EXPECT_EQ(page.state.load_acquire(), static_cast<std::uint32_t>(layout::HoldState::live));
+    sessions().release(session, grant.lease);
+    EXPECT_EQ(page.state.load_acquire(), static_cast<std::uint32_t>(layout::HoldState::ended));
+    EXPECT_THAT(keeper.names(), Not(Contains(HasSubstr("cursor"))));
+}
+
+TEST_P(WholeTest, ClosedInOrderItIsOpenAgain) {
+    const Client client(*make("a", options()));
+    const auto session = life->open_session();
+    const auto publisher = sessions().lease_publisher(session, topics().find("a")).entry;
+    EXPECT_EQ(client.publish(publisher), 1U);
+    EXPECT_THAT(topics().close_all(patience), IsEmpty());
+    EXPECT_EQ(client.state(), RingState::closed);
+    inherit();
+    EXPECT_EQ(client.state(), RingState::open);
+    EXPECT_EQ(client.publish(publisher), 2U);
+}
+
+TEST_P(WholeTest, WhoDrainedItDrainsOn) {
+    const Client client(*make("a", options()));
+    topics().find("a")->set_state(RingState::draining);
+    inherit();
+    EXPECT_EQ(client.state(), RingState::draining);
+    EXPECT_EQ(topics().find("a")->state(), RingState::draining);
+}
+
+TEST_P(WholeTest, WhatWasRemovedIsNotThere) {
+    const auto topic = make("a", options());
+    const Client client(*topic);
+    topics().remove(topic, false);
+    EXPECT_THAT(keeper.names(), IsEmpty());
+    inherit();
+    EXPECT_EQ(client.state(), RingState::removed);
+    EXPECT_THAT(topics().list("", 10).topics, IsEmpty());
+}
+
+TEST_F(InheritanceTest, ANamedPublisherHasItsNameOn) {
+    auto topic = make("a", on_disk());
+    const Client client(*topic);
+    const auto session = life->open_session();
+    const auto grant = sessions().lease_publisher(session, topic, false, "clerk");
+    topic.reset();
+    (void)client.publish(grant.entry, 41);
+    inherit();
+    (void)client.publish(grant.entry, 42);
+    topic = topics().find("a");
+    const auto busy =
+        refusal([&] { (void)sessions().lease_publisher(session, topic, false, "clerk"); });
+    EXPECT_EQ(busy.code(), Errc::busy);
+    sessions().release(session, grant.lease);
+    const auto again = sessions().lease_publisher(session, topic, false, "clerk");
+    EXPECT_EQ(again.entry.id, grant.entry.id);
+    EXPECT_EQ(again.entry.last_event, 42U);
+}
+
+TEST_F(InheritanceTest, KeepsWhatIsThereAndNothingElse) {
+    EXPECT_THAT(keeper.names(), IsEmpty());
+    make("a", on_disk());
+    EXPECT_THAT(keeper.names(), ElementsAre("t1.books", "t1.readers", "t1.ring"));
+    const auto m = make("m", in_memory());
+    const auto session = life->open_session();
+    EXPECT_THAT(keeper.names(), IsSupersetOf({"t2.books", "t2.readers", "t2.ring"}));
+    EXPECT_THAT(keeper.names(), Contains(StartsWith("s1.1000.")));
+    const auto grant = sessions().lease_subscriber(session, m, {.name = "s"});
+    EXPECT_THAT(keeper.names(), Contains("t2.cursor1"));
+    sessions().release(session, grant.lease);
+    EXPECT_THAT(keeper.names(), Not(Contains("t2.cursor1")));
+    while (topics().put_to_sleep()) {
+    }
+    EXPECT_THAT(keeper.names(), Not(Contains(StartsWith("t1.")))) << "it sleeps";
+    inherit();
+    (void)topics().find("a");
+    EXPECT_THAT(keeper.names(), IsSupersetOf({"t3.books", "t3.readers", "t3.ring"}))
+        << "under a number of its own";
+}
+
+TEST_F(InheritanceTest, WhoDiedMeanwhileIsCleanedUpAfter) {
+    const auto topic = make("a", in_memory());
+    const Client client(*topic);
+    Bystander bystander;
+    const auto session = life->open_session(bystander.pid());
+    const auto mine = life->open_session();
+    const auto publisher = sessions().lease_publisher(session, topic).entry;
+    const auto other = sessions().lease_publisher(mine, topic).entry;
+    (void)sessions().lease_subscriber(session, topic, {.name = "s"});
+    // It dies with an event begun.
+    client.view.ring.slot(1).stamp.store_release(
+        layout::Stamp::slot(1, layout::SlotState::claimed, publisher.entry).word());
+    bystander.end();
+    inherit();
+    EXPECT_EQ(topics().find("a")->publisher_count(), 2U) << "until its pidfd is looked at";
+    life->end_the_dead();
+    EXPECT_EQ(topics().find("a")->publisher_count(), 1U);
+    EXPECT_EQ(topics().find("a")->subscriber_count(), 0U);
+    EXPECT_FALSE(sessions().holder(session));
+    EXPECT_TRUE(sessions().holder(mine));
+    EXPECT_EQ(client.publish(other), 2U) << "1 was begun, and is none";
+    EXPECT_EQ(layout::Stamp(client.view.ring.slot(1).stamp.load_acquire()).slot_state(),
+              layout::SlotState::aborted);
+}
+
+/// Nobody knows whose it is.
+TEST_F(InheritanceTest, WhatAnUnknownSessionHeldIsFree) {
+    const auto topic = make("a", in_memory());
+    const Client client(*topic);
+    const auto session = life->open_session();
+    (void)sessions().lease_publisher(session, topic);
+    (void)sessions().lease_subscriber(session, topic, {});
+    auto left = keeper.all();
+    std::erase_if(left, [](const auto& kept) { return kept.first.starts_with('s'); });
+    inherit(std::move(left));
+    EXPECT_EQ(topics().find("a")->publisher_count(), 0U);
+    EXPECT_EQ(topics().find("a")->subscriber_count(), 0U);
+    EXPECT_EQ(client.view.ring.publisher(0).id.load_acquire(), 0U);
+}
+
+TEST_F(InheritanceTest, ALeaseThatNobodyWasToldOfIsNone) {
+    auto topic = make("a", in_memory());
+    const auto session = life->open_session();
+    const auto whole = sessions().lease_publisher(session, topic);
+    Books books(topic->books().fd()); // as the daemon was about to write into the ring
+    books.raise_last_publisher(77);
+    books.book(Books::Role::publisher, 1, {.session = session, .lease = 55, .mark = 77});
+    // Reaped, and not struck out.
+    const auto reaped = sessions().lease_publisher(session, topic);
+    topic.reset();
+    ASSERT_EQ(reaped.entry.entry, 1U) << "the daemon knew better";
+    inherit();
+    topic = topics().find("a");
+    EXPECT_EQ(topic->publisher_count(), 2U);
+    // The entry as it was booked, and another id in the ring.
+    Books(topic->books().fd())
+        .book(Books::Role::publisher, 1, {.session = session, .lease = 56, .mark = 1'000});
+    topic.reset();
+    inherit();
+    topic = topics().find("a");
+    EXPECT_EQ(topic->publisher_count(), 1U);
+    EXPECT_FALSE(topic->books().look(Books::Role::publisher, 1));
+    EXPECT_TRUE(topic->books().look(Books::Role::publisher, whole.entry.entry));
+    EXPECT_EQ(sessions().lease_publisher(session, topic).entry.entry, 1U);
+}
+
+TEST_F(InheritanceTest, ASubscriberThatNobodyWasToldOfIsLetGoByItsSession) {
+    auto topic = make("a", in_memory());
+    const auto session = life->open_session();
+    const auto publisher = sessions().lease_publisher(session, topic);
+    Books(topic->books().fd())
+        .book(Books::Role::subscriber, 3, {.session = session, .lease = 55, .mark = 1 << 20});
+    topic.reset();
+    inherit();
+    topic = topics().find("a");
+    EXPECT_EQ(topic->subscriber_count(), 1U);
+    sessions().keep(session, {publisher.lease}); // what a client says first when it is back
+    EXPECT_EQ(topic->subscriber_count(), 0U);
+    EXPECT_EQ(topic->publisher_count(), 1U);
+    EXPECT_GT(sessions().lease_subscriber(session, topic, {}).lease, 55U);
+}
+
+// ---- damage ------------------------------------------------------------------------------------
+
+base::Fd unsealed(std::uint64_t size) {
+    base::Fd fd(::memfd_create("unsealed", MFD_CLOEXEC));
+    EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(size)), 0);
+    return fd;
+}
+std::uint64_t size_of(const base::Fd& fd) {
+    struct stat status {};
+    EXPECT_EQ(::fstat(fd.get(), &status), 0);
+    return static_cast<std::uint64_t>(status.st_size);
+}
+
+class DamageTest : public InheritanceTest {
+  protected:
+    DamageTest() {
+        for (const auto* name : {"a", "b"}) {
+            const auto topic = make(name, on_disk());
+            publish(*topic, 10);
+            clients.emplace(name, *topic);
+        }
+        session = life->open_session();
+        (void)sessions().lease_publisher(session, topics().find("a"));
+        (void)sessions().lease_publisher(session, topics().find("b"));
+    }
+    /// Only the other topic has its memory on; this one is made anew from the disk.
+    void expect_a_alone_begins_anew() {
+        EXPECT_FALSE(topics().awake("a"));
+        EXPECT_THAT(keeper.names(), Not(Contains(StartsWith("t1."))));
+        const auto b = topics().awake("b");
+        ASSERT_TRUE(b);
+        EXPECT_EQ(inode_of(b->shared().ring().writable), inode_of(clients.at("b").ring));
+        EXPECT_EQ(b->publisher_count(), 1U);
+        EXPECT_EQ(clients.at("b").state(), RingState::open);
+        const auto a = topics().find("a");
+        EXPECT_GE(a->head_hint(), 10U);
+        EXPECT_NE(inode_of(a->shared().ring().writable), inode_of(clients.at("a").ring));
+        EXPECT_EQ(a->publisher_count(), 0U);
+        EXPECT_GT(publish(*a, 1), 10U);
+    }
+    std::map<std::string, Client> clients;
+    SessionId session = 0;
+};
+
+class MissingTest : public DamageTest, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Parts, MissingTest, testing::Values("books", "readers", "ring"),
+                         [](const auto& of) { return of.param; });
+
+TEST_P(MissingTest, CostsThatTopicAlone) {
+    const std::string part = GetParam();
+    auto left = keeper.all();
+    ASSERT_EQ(left.erase("t1." + part), 1U);
+    life->store.forget("t1." + part);
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+    EXPECT_EQ(clients.at("a").state(), part == "ring" ? RingState::open : RingState::removed);
+}
+
+TEST_F(DamageTest, WhatIsSomethingElseCostsThatTopicAlone) {
+    auto left = keeper.all();
+    left["t1.ring"] = a_pipe();
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+    EXPECT_EQ(clients.at("a").state(), RingState::open) << "nobody has it to say so";
+}
+
+TEST_F(DamageTest, ReadersThatAreNone) {
+    auto left = keeper.all();
+    left["t1.readers"] = unsealed(size_of(left["t1.readers"]));
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+    EXPECT_EQ(clients.at("a").state(), RingState::removed);
+}
+
+TEST_F(DamageTest, ReadersOfAnotherSize) {
+    auto left = keeper.all();
+    left["t1.readers"] = base::make_memfd("readers", 4096, 0);
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+    EXPECT_EQ(clients.at("a").state(), RingState::removed);
+}
+
+TEST_F(DamageTest, BooksThatAreNone) {
+    auto left = keeper.all();
+    left["t1.books"] = base::make_memfd("books", size_of(left["t1.books"]), 0); // zeros
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+    EXPECT_EQ(clients.at("a").state(), RingState::removed);
+}
+
+TEST_F(DamageTest, BooksOfAnotherSize) {
+    auto left = keeper.all();
+    left["t1.books"] = base::make_memfd("books", size_of(left["t1.books"]) + 4096, 0);
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+    EXPECT_EQ(clients.at("a").state(), RingState::removed);
+}
+
+TEST_F(DamageTest, TheRingOfAnotherTopic) {
+    auto left = keeper.all();
+    const auto other = make("c", on_disk());
+    left["t1.ring"] = Client::copy_of(other->shared().ring().writable);
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+}
+
+TEST_F(DamageTest, ARingWithoutAHeader) {
+    auto left = keeper.all();
+    const auto header = clients.at("a").ring_mapping.bytes().first(256);
+    std::fill(header.begin(), header.end(), std::byte{0});
+    inherit(std::move(left));
+    expect_a_alone_begins_anew();
+}
+
+/// Any subscriber may have written anything there.
+TEST_F(DamageTest, ReadersFullOfGarbageAreGoodEnough) {
+    const auto subscriber = sessions().lease_subscriber(session, topics().find("a"), {});
+    const auto bytes = clients.at("a").readers_mapping.bytes();
+    std::fill(bytes.begin(), bytes.end(), std::byte{0xa5});
+    inherit();
+    const auto a = topics().awake("a");
+    ASSERT_TRUE(a);
+    EXPECT_EQ(a->subscriber_count(), 1U);
+    EXPECT_EQ(sessions().topic_of(session, subscriber.lease), a);
+    EXPECT_NO_THROW(ring::check_readers(bytes, a->parameters(), a->uuid()));
+    EXPECT_EQ(publish(*a, 100), 110U);
+}
+
+TEST_F(DamageTest, ATopicThatIsAnotherOneOnDisk) {
+    auto left = keeper.all();
+    start(); // one that nobody handed anything
+    life->begin();
+    topics().remove(topics().find("a"), false);
+    const auto uuid = make("a", on_disk())->uuid();
+    EXPECT_EQ(publish(*topics().find("a"), 3), 3U);
+    inherit(std::move(left));
+    EXPECT_FALSE(topics().awake("a"));
+    EXPECT_TRUE(topics().awake("b"));
+    EXPECT_EQ(clients.at("a").state(), RingState::removed);
+    const auto a = topics().find("a");
+    EXPECT_EQ(a->uuid(), uuid);
+    EXPECT_GT(publish(*a, 1), 3U);
+}
+
+TEST_F(DamageTest, ATopicThatHasBegunAnewMeanwhile) {
+    auto left = keeper.all();
+    start();
+    life->begin();
+    const auto last = publish(*topics().find("a"), 3);
+    EXPECT_GT(last, 13U);
+    inherit(std::move(left));
+    EXPECT_EQ(clients.at("a").state(), RingState::removed);
+    EXPECT_TRUE(topics().awake("b"));
+    EXPECT_GT(publish(*topics().find("a"), 1), last);
+}
+
+TEST_F(DamageTest, ATopicOnDiskWithoutTheDisk) {
+    life.reset();
+    life = std::make_unique<Life>();
+    life->begin(keeper.all());
+    EXPECT_EQ(clients.at("a").state(), RingState::removed);
+    EXPECT_THAT(topics().list("", 10).topics, IsEmpty());
+}
+
+TEST_F(DamageTest, ATopicThatWasLeftTwice) {
+    auto left = keeper.all();
+    for (const std::string part : {"books", "ring", "readers"})
+        left["t9." + part] = Client::copy_of(left["t1." + part]);
+    inherit(std::move(left));
+    ASSERT_TRUE(topics().awake("a"));
+    EXPECT_EQ(topics().awake("a")->publisher_count(), 1U);
+}
+
+TEST_F(DamageTest, NamesThatMeanNothing) {
+    auto left = keeper.all();
+    for (const auto* name :
+         {"",           "s",           "s1",         "s1.2",   "s0.1.5", "sx.1.2",  "s9.1000.0",
+          "s9.1000.5x", "s9.-.5",      "t",          "t1",     "t.",     "tx.ring", "t1.ringx",
+          "t1.cursor",  "t1.cursor77", "t5.cursor1", "stored", "listen", "unknown"}) {
+        const auto fd = a_pipe();
+        life->store.keep(name, fd);
+        left[name] = Client::copy_of(fd);
+    }
+    const auto sessions_before = sessions().count();
+    inherit(std::move(left));
+    EXPECT_EQ(sessions().count(), sessions_before);
+    for (const auto* name : {"a", "b"}) {
+        ASSERT_TRUE(topics().awake(name));
+        EXPECT_EQ(topics().awake(name)->publisher_count(), 1U);
+    }
+    EXPECT_EQ(keeper.names().size(), 7U) << "two topics, one session";
+}
+
+TEST_F(DamageTest, ASubscriptionWhosePageIsNone) {
+    const auto topic = topics().find("a");
+    const auto grant = sessions().lease_subscriber(session, topic, {.name = "s"});
+    auto left = keeper.all();
+    left.erase("t1.cursor1");
+    inherit(std::move(left));
+    const auto a = topics().awake("a");
+    ASSERT_TRUE(a);
+    EXPECT_EQ(a->subscriber_count(), 1U);
+    const auto all = a->subscriptions().list();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_FALSE(all[0].holder) << "somebody else may have it";
+    sessions().release(session, grant.lease);
+    EXPECT_EQ(a->subscriber_count(), 0U);
+}
+
+} // namespace
+} // namespace shmbus::registry
