@@ -1,5 +1,6 @@
 #include "daemon/registry/hand_back.hpp"
 
+#include "base/memfd.hpp"
 #include "base/pidfd.hpp"
 #include "daemon/system/log.hpp"
 #include "shmbus/error.hpp"
@@ -20,18 +21,12 @@ void require_own(const base::Fd& fd) {
         throw Error(Errc::damaged, "this is no memory of this bus");
 }
 
-bool is_same(const base::Fd& one, const base::Fd& other) {
-    struct stat a {};
-    struct stat b {};
-    return ::fstat(one.get(), &a) == 0 && ::fstat(other.get(), &b) == 0 && a.st_dev == b.st_dev &&
-           a.st_ino == b.st_ino;
-}
-
 } // namespace
 
 Sessions::LeaseId HandBack::take(SessionId session, const HandedBack& what, Owner owner) {
     require_own(what.ring);
     require_own(what.readers);
+    if (what.cursor) require_own(what.cursor);
     try {
         const auto topic = topic_of(what, owner);
         const auto lease =
@@ -40,16 +35,23 @@ Sessions::LeaseId HandBack::take(SessionId session, const HandedBack& what, Owne
         if (what.cursor) sessions_.restore_hold(session, lease, what.name, what.cursor);
         return lease;
     } catch (const Error&) {
-        // Unless others have handed it back.
-        const auto topic = topics_.awake(what.topic);
-        if (!topic || !is_same(topic->shared().ring().writable, what.ring)) disown(what.ring);
+        refuse(what);
         throw;
     }
 }
 
+/// What cannot go on ends for whoever maps it; but a ring that is in use, by whatever topic, goes on.
+void HandBack::refuse(const HandedBack& what) const noexcept {
+    if (what.cursor) Subscriptions::disown(what.cursor);
+    if (const auto topic = topics_.topic_of(what.ring))
+        ring::ring_bells(topic->view()); // for the holder of the cursor
+    else
+        disown(what.ring);
+}
+
 std::shared_ptr<Topic> HandBack::topic_of(const HandedBack& what, Owner owner) {
     if (auto topic = topics_.awake(what.topic)) {
-        if (is_same(topic->shared().ring().writable, what.ring)) return topic;
+        if (base::is_same_memory(topic->shared().ring().writable, what.ring)) return topic;
         throw Error(Errc::no_such_topic,
                     "topic " + what.topic + " has begun anew since its daemon was killed");
     }
@@ -57,9 +59,14 @@ std::shared_ptr<Topic> HandBack::topic_of(const HandedBack& what, Owner owner) {
 }
 
 std::shared_ptr<Topic> HandBack::adopt(const HandedBack& what, Owner owner) {
+    if (topics_.topic_of(what.ring) || topics_.topic_of(what.readers))
+        throw Error(Errc::damaged, "topic " + what.topic + ": this is another topic's memory");
     const auto [record, first] = topics_.record_for(what.topic, what.uuid, what.ring, owner.uid);
     auto memory = TopicMemory::adopt(what.uuid, Topic::parameters_of(record.options, first),
                                      what.ring, what.readers);
+    if (memory.view().ring.header().state.load_acquire() ==
+        static_cast<std::uint32_t>(layout::RingState::removed))
+        throw Error(Errc::no_such_topic, "topic " + what.topic + " was removed");
     Books books(what.topic, record, first);
     book_all(books, memory);
     const auto adopted =

@@ -47,6 +47,7 @@ class HandBack {
   private:
     [[nodiscard]] std::shared_ptr<Topic> topic_of(const HandedBack& what, Owner owner);
     [[nodiscard]] std::shared_ptr<Topic> adopt(const HandedBack& what, Owner owner);
+    void refuse(const HandedBack& what) const noexcept;
     void book_all(Books& books, const TopicMemory& memory);
     void book(Books& books, Books::Role role, std::uint32_t entry, std::uint32_t pid,
               std::uint64_t mark);

@@ -1,5 +1,6 @@
 #include "daemon/registry/registry.hpp"
 
+#include "base/memfd.hpp"
 #include "daemon/registry/limits.hpp"
 #include "daemon/registry/options.hpp"
 #include "daemon/system/log.hpp"
@@ -82,6 +83,14 @@ Registry::Origin Registry::record_for(const std::string& name, const layout::Uui
         throw Error(Errc::no_such_topic, "topic " + name + " is not on this bus's disk");
     check_count(owner);
     return {{uuid, Topic::options_of(parameters), owner}, parameters.first_sequence};
+}
+
+std::shared_ptr<Topic> Registry::topic_of(const base::Fd& memory) const noexcept {
+    for (const auto& [name, topic] : topics_)
+        if (base::is_same_memory(topic->shared().ring().writable, memory) ||
+            base::is_same_memory(topic->shared().readers().writable, memory))
+            return topic;
+    return nullptr;
 }
 
 std::shared_ptr<Topic> Registry::awake(const std::string& name) const {

@@ -53,6 +53,8 @@ class Registry {
                                     const base::Fd& ring, uid_t owner);
     /// Nothing when it is asleep, or not there at all.
     [[nodiscard]] std::shared_ptr<Topic> awake(const std::string& name) const;
+    /// The one that is awake and has this for its ring or readers object.
+    [[nodiscard]] std::shared_ptr<Topic> topic_of(const base::Fd& memory) const noexcept;
     /// Whether clients of an earlier daemon may still have its newest events, or all of it, and are waited for.
     [[nodiscard]] bool is_missed(const std::string& name);
     /// Learns of the topics on disk that were not adopted; they are asleep.

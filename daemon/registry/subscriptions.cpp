@@ -23,6 +23,17 @@ void check_name(const std::string& name) {
                     "digits, '.', '_' and '-', at most 128 in all");
 }
 
+/// @throws Error(damaged)
+base::Mapping map_page(const base::Fd& page) {
+    if (base::sealed_size(page, "cursor page") != layout::cursor_page_bytes)
+        throw Error(Errc::damaged, "a cursor page of a wrong size");
+    return {base::writable_twin(page), base::Access::read_write, layout::cursor_page_bytes};
+}
+
+layout::CursorPage& page_in(const base::Mapping& mapping) noexcept {
+    return *reinterpret_cast<layout::CursorPage*>(mapping.bytes().data());
+}
+
 } // namespace
 
 void Subscriptions::keep_in(std::shared_ptr<store::SubscriptionFiles> files,
@@ -48,12 +59,9 @@ std::string Subscriptions::kept_as(std::uint64_t hold) const {
 
 void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint64_t hold,
                           const base::Fd& page) {
-    if (base::sealed_size(page, "cursor page") != layout::cursor_page_bytes)
-        throw Error(Errc::damaged, "a cursor page of a wrong size");
+    auto mapping = map_page(page);
     auto& subscription = all_.contains(name) ? all_.at(name) : make(name, who.uid);
-    subscription.held = Held{hold, who,
-                             base::Mapping(base::writable_twin(page), base::Access::read_write,
-                                           layout::cursor_page_bytes)};
+    subscription.held = Held{hold, who, std::move(mapping)};
     last_hold_ = std::max(last_hold_, hold);
     if (take(subscription)) store(name, subscription);
 }
@@ -67,6 +75,17 @@ std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
     adopt(name, who, hold, page);
     if (pages_ != nullptr) pages_->keep(kept_as(hold), page);
     return hold;
+}
+
+void Subscriptions::disown(const base::Fd& page) noexcept {
+    try {
+        const auto mapping = map_page(page);
+        page_in(mapping).state.store_release(static_cast<std::uint32_t>(HoldState::ended));
+    } catch (const std::exception& e) {
+        system::log(system::Level::warning,
+                    std::string("a subscription's holder cannot be told that it is none: ") +
+                        e.what());
+    }
 }
 
 Subscriptions::Subscription& Subscriptions::get(const std::string& name) {
@@ -98,9 +117,7 @@ void Subscriptions::create(const std::string& name, std::uint32_t creator, Done 
     (void)make(name, creator, std::move(done));
 }
 
-layout::CursorPage& Subscriptions::page_of(const Held& held) noexcept {
-    return *reinterpret_cast<layout::CursorPage*>(held.page.bytes().data());
-}
+layout::CursorPage& Subscriptions::page_of(const Held& held) noexcept { return page_in(held.page); }
 
 Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& who, bool steal) {
     const auto found = all_.find(name);

@@ -29,6 +29,8 @@ class Subscriptions {
                const base::Fd& page);
     /// The same for one whose holder came back with the page. @returns which hold @throws Error(busy)
     std::uint64_t restore(const std::string& name, const Holder& who, const base::Fd& page);
+    /// The same in vain: the holder learns that it is none any more, if it looks.
+    static void disown(const base::Fd& page) noexcept;
     /// Their files are on their way out.
     void keep_nowhere() noexcept { keeper_ = nullptr; }
 

@@ -37,6 +37,13 @@ Fd make_memfd(const std::string& name, std::uint64_t size, std::uint64_t allocat
 Fd read_only_twin(const Fd& memfd) { return open_again(memfd, O_RDONLY); }
 Fd writable_twin(const Fd& memfd) { return open_again(memfd, O_RDWR); }
 
+bool is_same_memory(const Fd& one, const Fd& other) noexcept {
+    struct stat a {};
+    struct stat b {};
+    return ::fstat(one.get(), &a) == 0 && ::fstat(other.get(), &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
+}
+
 std::uint64_t sealed_size(const Fd& memfd, const std::string& what) {
     const int seals = ::fcntl(memfd.get(), F_GET_SEALS);
     if (seals < 0 || (seals & required_seals) != required_seals)

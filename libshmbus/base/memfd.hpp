@@ -23,6 +23,9 @@ namespace shmbus::base {
 /// Another one, opened for both, whatever this one may do: for the memory's owner.
 [[nodiscard]] Fd writable_twin(const Fd& memfd);
 
+/// Whether both are of the same memory.
+[[nodiscard]] bool is_same_memory(const Fd& one, const Fd& other) noexcept;
+
 /// The size of a descriptor somebody handed over, if it is a memfd sealed as make_memfd() does.
 /// @throws Error(damaged) otherwise; `what` names it in the message
 [[nodiscard]] std::uint64_t sealed_size(const Fd& memfd, const std::string& what);

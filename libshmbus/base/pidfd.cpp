@@ -26,7 +26,9 @@ bool hung_up(const Fd& socket) {
 
 Fd open_pidfd(pid_t pid) {
     Fd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); // close-on-exec by nature
-    if (!fd && errno != ESRCH) throw_system("pidfd_open of process " + std::to_string(pid));
+    // EINVAL: a number that no process can have, or a thread's.
+    if (!fd && errno != ESRCH && errno != EINVAL)
+        throw_system("pidfd_open of process " + std::to_string(pid));
     return fd;
 }
 
