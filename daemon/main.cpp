@@ -84,7 +84,7 @@ class Housekeeping {
     kj::Promise<void> loop() {
         return timer_.afterDelay(1 * kj::SECONDS).then([this]() -> kj::Promise<void> {
             topics_.take_stock();
-            if (++turn_ % turns_awake == 0) topics_.put_to_sleep();
+            if (++turn_ % turns_awake == 0) (void)topics_.put_to_sleep();
             running_ = topics_.has_chores();
             return running_ ? loop() : kj::Promise<void>(kj::READY_NOW);
         });

@@ -91,8 +91,8 @@ class Registry {
     /// Without waking it up. @throws as find()
     [[nodiscard]] Entry look(const std::string& name);
 
-    /// Puts to sleep what nobody has used since the last time.
-    void put_to_sleep();
+    /// Puts to sleep what nobody has used since the last time; whether there are others to come.
+    bool put_to_sleep();
 
     /// Takes the cursors of all durable subscriptions that are held.
     void take_stock();

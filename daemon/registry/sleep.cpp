@@ -61,7 +61,7 @@ bool Registry::is_idle(const Topic& topic) {
 }
 
 /// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
-void Registry::put_to_sleep() {
+bool Registry::put_to_sleep() {
     std::set<const Topic*> idle;
     std::vector<std::shared_ptr<Topic>> sleepers;
     for (const auto& [name, topic] : topics_) {
@@ -73,6 +73,7 @@ void Registry::put_to_sleep() {
     const Deadline end(longest_absence);
     for (auto next = sleepers.begin(); next != sleepers.end() && !end.passed(); ++next)
         put_to_sleep(*next);
+    return !idle_.empty();
 }
 
 void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {

@@ -73,8 +73,9 @@ TEST_F(SpillerTest, UsesNoSequenceAgainThatWasHandedOut) {
         last = running.pub.publish("maybe on disk").sequence;
         // Killed: the ring goes, too.
     }
-    const Running again(disk);
+    Running again(disk);
     EXPECT_GT(again.ring.tail(), last);
+    EXPECT_TRUE(again.stop());
     const auto all = contents();
     EXPECT_EQ(all.back().substr(all.back().find('-') + 1),
               std::to_string(again.ring.tail() - 1) + " lost");
