@@ -90,9 +90,6 @@ void Inheritance::adopt_holders(const Registry::Adopted& adopted, const std::str
         }
         sessions.adopt(adopted.topic, entry);
     }
-    // It may have been on its way down when it ended, in order.
-    if (adopted.topic->state() == layout::RingState::open)
-        adopted.topic->set_state(layout::RingState::open);
 }
 
 } // namespace shmbus::registry

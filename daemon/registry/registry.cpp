@@ -52,9 +52,13 @@ Registry::Adopted Registry::adopt(const std::shared_ptr<Topic>& topic, const Top
     return adopted;
 }
 
-/// From where the disk has its events; those behind that are in its ring.
+/// From where the disk has its events; those behind that are in its ring. That was closed when the last
+/// daemon ended in order, and is opened before anybody reads it, who would take it for its end.
 void Registry::carry_on(const std::shared_ptr<Topic>& topic) {
-    if (topic->options().retention == Retention::memory) return;
+    if (topic->options().retention == Retention::memory) {
+        topic->set_state(topic->state());
+        return;
+    }
     const auto& name = topic->name();
     if (storage_ == nullptr)
         throw Error(Errc::damaged,
@@ -65,6 +69,7 @@ void Registry::carry_on(const std::shared_ptr<Topic>& topic) {
     auto log = storage_->open(name, *stored);
     if (log.log->next() > topic->head_hint() + 1)
         throw Error(Errc::damaged, "topic " + name + ": the disk is ahead of the ring");
+    topic->set_state(topic->state());
     carry(topic, std::move(log));
 }
 

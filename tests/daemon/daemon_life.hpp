@@ -6,9 +6,11 @@
 #include "daemon/registry/inheritance.hpp"
 #include "daemon/storage_fixture.hpp"
 
+#include <array>
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdexcept>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,12 +105,11 @@ inline TopicOptions in_memory() {
 /// Another process, which does nothing.
 class Bystander {
   public:
-    Bystander() : pid_(::fork()) {
-        if (pid_ == 0) {
-            ::execlp("sleep", "sleep", "1000", nullptr); // without what this process has open
-            ::_exit(127);
-        }
-        if (pid_ < 0) throw std::runtime_error("fork");
+    Bystander() {
+        // It has begun when this returns, and so has nothing of what this process has open.
+        std::array<char*, 3> argv{const_cast<char*>("sleep"), const_cast<char*>("1000"), nullptr};
+        if (::posix_spawnp(&pid_, argv[0], nullptr, nullptr, argv.data(), environ) != 0)
+            throw std::runtime_error("posix_spawn");
     }
     ~Bystander() { end(); }
     Bystander(const Bystander&) = delete;
@@ -122,7 +123,7 @@ class Bystander {
     }
 
   private:
-    pid_t pid_;
+    pid_t pid_ = 0;
 };
 
 /// Something that is no memory.

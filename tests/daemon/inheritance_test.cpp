@@ -169,12 +169,18 @@ TEST_P(WholeTest, ClosedInOrderItIsOpenAgain) {
     const Client client(*make("a", options()));
     const auto session = life->open_session();
     const auto publisher = sessions().lease_publisher(session, topics().find("a")).entry;
-    EXPECT_EQ(client.publish(publisher), 1U);
-    EXPECT_THAT(topics().close_all(patience), IsEmpty());
-    EXPECT_EQ(client.state(), RingState::closed);
-    inherit();
-    EXPECT_EQ(client.state(), RingState::open);
-    EXPECT_EQ(client.publish(publisher), 2U);
+    // Several times: whoever carries the events on must never see it closed.
+    for (Sequence s = 1; s <= 20; ++s) {
+        EXPECT_EQ(client.publish(publisher), s);
+        if (GetParam() == Retention::disk) {
+            ring::SharedWriter writer(client.view, publisher.entry);
+            ASSERT_EQ(writer.wait_durable(s, std::chrono::seconds(10)), Durability::durable);
+        }
+        EXPECT_THAT(topics().close_all(patience), IsEmpty());
+        EXPECT_EQ(client.state(), RingState::closed);
+        inherit();
+        EXPECT_EQ(client.state(), RingState::open);
+    }
 }
 
 TEST_P(WholeTest, WhoDrainedItDrainsOn) {
