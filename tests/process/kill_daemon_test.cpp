@@ -2,17 +2,15 @@
 // its descriptors: no publish fails, every sequence comes once and in order, nobody is started again, and
 // nothing piles up.
 #include "base/clock.hpp"
-#include "process/child.hpp"
 #include "process/inside.hpp"
 #include "process/load.hpp"
+#include "process/unbroken.hpp"
 #include "support/daemon_process.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <thread>
 
 #include <shmbus/shmbus.hpp>
 
@@ -21,57 +19,6 @@ namespace shmbus::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// publisher SOCKET TOPIC SEED: until it is told to stop; how many it has published.
-SHMBUS_WORKER(publisher) {
-    Bus bus({.socket = args.text(0)});
-    auto publisher = bus.publisher(args.text(1));
-    std::atomic<bool> told{false};
-    std::thread listener([&] {
-        hear();
-        told = true;
-    });
-    say("ready");
-    Load load(args.number(2));
-    std::uint64_t count = 0;
-    while (!told) {
-        const auto item = load.next();
-        const Attributes attributes{.id = item.id, .correlation = seal(item.payload, item.id)};
-        const auto result = publisher.publish(item.payload, attributes, patience);
-        if (!result) throw std::runtime_error(std::string("publish: ") + name_of(result.outcome));
-        ++count;
-    }
-    say("count " + std::to_string(count));
-    listener.join();
-    return 0;
-}
-
-/// subscriber SOCKET TOPIC NAME: every event from the first on; how many, when it is told the last one.
-SHMBUS_WORKER(subscriber) {
-    Bus bus({.socket = args.text(0)});
-    auto subscription = bus.subscribe(args.text(1), {.start = Start::all(), .name = args.text(2)});
-    std::atomic<Sequence> last{~Sequence{0}};
-    std::thread listener([&] { last = std::stoull(hear()); });
-    say("ready");
-    Checker checker;
-    Sequence next = 1;
-    while (next <= last) {
-        const auto received = subscription.receive(100ms);
-        if (std::holds_alternative<Gap>(received)) throw std::runtime_error("a gap");
-        const auto* event = std::get_if<Event>(&received);
-        if (event == nullptr) {
-            if (std::get<Nothing>(received) != Nothing::timed_out)
-                throw std::runtime_error(name_of(std::get<Nothing>(received)));
-            continue;
-        }
-        if (event->sequence() != next++) throw std::runtime_error("out of order");
-        if (!checker.check(*event)) throw std::runtime_error("a torn event");
-    }
-    if (checker.missing() != 0) throw std::runtime_error("events are missing");
-    say("count " + std::to_string(next - 1));
-    listener.join();
-    return 0;
-}
 
 /// The one child of a supervising parent; 0 while there is none.
 pid_t worker_of(pid_t parent) {
@@ -84,36 +31,16 @@ pid_t worker_of(pid_t parent) {
 
 class KillDaemon : public testing::Test {
   protected:
-    KillDaemon() {
-        TopicOptions kept{.capacity = 1024, .slot_bytes = 256};
-        kept.retention = Retention::disk;
-        TopicOptions fast{.capacity = 1024, .slot_bytes = 256};
-        fast.retention = Retention::memory;
-        Bus bus({.socket = daemon_.socket()});
-        bus.create_topic("kept", kept);
-        bus.create_topic("fast", fast);
-        for (const std::string topic : {"kept", "fast"}) {
-            subscribers_.push_back(
-                Child::worker("subscriber", {daemon_.socket(), topic, "worker"}));
-            EXPECT_EQ(subscribers_.back().hear(), "ready");
-        }
-        for (const std::string topic : {"kept", "fast", "kept", "fast"}) {
-            publishers_.push_back(Child::worker(
-                "publisher", {daemon_.socket(), topic, std::to_string(publishers_.size())}));
-            EXPECT_EQ(publishers_.back().hear(), "ready");
-        }
-    }
-
     /// Kills the worker and uses the next one; how long it took until that was possible.
     std::chrono::nanoseconds kill_once() {
         const pid_t worker = worker_of(daemon_.pid());
         EXPECT_NE(worker, 0);
         const std::uint64_t began = base::monotonic_ns();
         EXPECT_EQ(::kill(worker, SIGKILL), 0);
-        for (const Deadline end = patience; worker_of(daemon_.pid()) == worker;) EXPECT_FALSE(end.passed());
+        for (const Deadline end = patience; worker_of(daemon_.pid()) == worker;)
+            EXPECT_FALSE(end.passed());
         Bus bus({.socket = daemon_.socket()});
-        EXPECT_EQ(bus.topic("kept").publisher_count, 2U);
-        EXPECT_EQ(bus.topic("fast").subscriber_count, 1U);
+        EXPECT_TRUE(UnbrokenLoad::is_known_to(bus));
         const std::chrono::nanoseconds took(base::monotonic_ns() - began);
         // Entries come and go, so that some die halfway.
         auto subscription = bus.subscribe("kept", {.lossy = true});
@@ -125,8 +52,7 @@ class KillDaemon : public testing::Test {
 
     TemporaryDirectory state_;
     DaemonProcess daemon_{{"--supervise", "--state-dir", state_.path().string()}};
-    std::vector<Child> subscribers_;
-    std::vector<Child> publishers_; // of the topics in turn
+    UnbrokenLoad load_{daemon_.socket()};
     Random random_{seed()};
 };
 
@@ -139,8 +65,7 @@ TEST_F(KillDaemon, NobodyNotices) {
         const auto until = base::monotonic_ns() + random_.below(100'000'000);
         while (base::monotonic_ns() < until) base::relax();
         times.push_back(kill_once());
-        for (auto& child : publishers_) ASSERT_FALSE(child.ended(Deadline::now()));
-        for (auto& child : subscribers_) ASSERT_FALSE(child.ended(Deadline::now()));
+        ASSERT_TRUE(load_.goes_on());
         if (i == kills / 4) {
             early = usage_of(daemon_.pid());
             early_worker = usage_of(worker_of(daemon_.pid()));
@@ -154,23 +79,13 @@ TEST_F(KillDaemon, NobodyNotices) {
     constexpr std::uint64_t batches_kib = 64 * 1024;
     EXPECT_LE(late_worker.anonymous_kib, early_worker.anonymous_kib + batches_kib);
 
-    std::vector<std::uint64_t> published(2);
-    for (auto& publisher : publishers_) publisher.say("stop");
-    for (std::size_t i = 0; i < publishers_.size(); ++i)
-        published[i % 2] += publishers_[i].hear_numbers("count").at(0);
-    for (std::size_t i = 0; i < subscribers_.size(); ++i)
-        subscribers_[i].say(std::to_string(published[i]));
-    for (std::size_t i = 0; i < subscribers_.size(); ++i) {
-        EXPECT_EQ(subscribers_[i].hear_numbers("count").at(0), published[i]);
-        EXPECT_EQ(subscribers_[i].wait(), 0);
-    }
-    for (auto& publisher : publishers_) EXPECT_EQ(publisher.wait(), 0);
+    const auto published = load_.stop();
     EXPECT_LT(*std::max_element(times.begin(), times.end()), 1s) << daemon_.process().log();
 
     Bus bus({.socket = daemon_.socket()});
-    EXPECT_EQ(bus.topic("kept").head, published[0]) << "no sequence but those of events";
-    EXPECT_EQ(bus.topic("fast").head, published[1]);
-    RecordProperty("published", std::to_string(published[0]) + " " + std::to_string(published[1]));
+    EXPECT_EQ(bus.topic("kept").head, published.at("kept")) << "no sequence but those of events";
+    EXPECT_EQ(bus.topic("fast").head, published.at("fast"));
+    for (const auto& [topic, count] : published) RecordProperty(topic, std::to_string(count));
     std::sort(times.begin(), times.end());
     RecordProperty("new session, median ms", std::to_string(times[times.size() / 2] / 1ms));
     RecordProperty("new session, slowest ms", std::to_string(times.back() / 1ms));
