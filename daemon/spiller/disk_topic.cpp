@@ -80,27 +80,17 @@ Sequence DiskTopic::let_on() const noexcept {
     return std::max(gate, parameters.first_sequence - 1) + parameters.capacity;
 }
 
-bool DiskTopic::store(const Batch& batch) {
+bool DiskTopic::store(store::Batch& batch) {
     // After trouble what was under way begins too far on: it comes again.
     if (log_.has_failed()) return false;
     if (batch.first() != log_.next()) return true;
-    store::Outcome outcome = store::Outcome::done;
-    const auto went_well = [&](store::Outcome now) {
-        outcome = now;
-        return now == store::Outcome::done;
-    };
-    const bool all = batch.for_each(
-        [&](Sequence, const auto& event) { return went_well(log_.append(event)); },
-        [&](const Gap& gap) { return went_well(log_.append(gap.last, gap.reason)); });
-    if (all) outcome = log_.flush();
+    store::Outcome outcome = log_.append(batch);
+    if (outcome == store::Outcome::done) outcome = log_.flush();
     if (!note(outcome)) return false;
     if (named_)
-        batch.for_each(
-            [&](Sequence, const auto& event) {
-                named_->note(event.header.publisher, event.header.event_id);
-                return true;
-            },
-            [](const Gap&) { return true; });
+        batch.for_each_event([&](const layout::EventHeader& event) {
+            named_->note(event.publisher, event.event_id);
+        });
     if (!unsynced_since_) unsynced_since_ = Deadline::Clock::now();
     if (!keep_lease() || !save_named()) return false;
     expire();

@@ -67,7 +67,7 @@ class DiskTopic {
     /// Settles what an earlier run left; before anything else. False: as store().
     bool begin();
     /// Appends and writes. False: there is trouble, and nothing is to be sent before resume().
-    bool store(const Batch& batch);
+    bool store(store::Batch& batch);
     /// Makes durable what was written, if that is the topic's way.
     bool sync();
     /// When sync() is due, if anything is unsynced.

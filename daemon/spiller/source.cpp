@@ -14,8 +14,7 @@ GapReason reason_on_disk(GapReason reason) noexcept {
 } // namespace
 
 Source::Source(const ring::Topic& topic, std::uint32_t entry, Sequence next)
-    : reader_(topic, entry, token, true, {}), buffer_(topic.ring.inline_capacity()) {
-    place_.buffer = buffer_.data();
+    : reader_(topic, entry, token, true, {}), inline_capacity_(topic.ring.inline_capacity()) {
     rewind(next);
 }
 
@@ -24,14 +23,15 @@ void Source::rewind(Sequence next) noexcept {
     reader_.join(Start::sequence(next));
 }
 
-bool Source::fill(Batch& batch) {
+bool Source::fill(store::Batch& batch) {
     bool any = false;
     while (!batch.is_full() && look(batch)) any = true;
     return any;
 }
 
-bool Source::look(Batch& batch) {
+bool Source::look(store::Batch& batch) {
     using Look = ring::Reader::Look;
+    place_.buffer = batch.next_body(inline_capacity_);
     for (;;) {
         switch (reader_.look(place_)) {
         case Look::event: take_event(batch); return true;
@@ -48,8 +48,8 @@ bool Source::look(Batch& batch) {
 }
 
 /// A chunk that was taken away meanwhile (drop-oldest, and a disk that takes ten seconds) was not copied.
-void Source::take_event(Batch& batch) {
-    batch.add(place_.sequence, place_.header, place_.extension, place_.payload);
+void Source::take_event(store::Batch& batch) {
+    batch.add({place_.sequence, place_.header, place_.extension, place_.payload});
     if (reader_.release(place_) == Released::intact) return;
     batch.drop_last();
     batch.add(Gap{place_.sequence, place_.sequence, GapReason::lost});

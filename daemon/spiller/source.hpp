@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/futex.hpp"
-#include "daemon/spiller/batch.hpp"
+#include "daemon/store/batch.hpp"
 #include "ring/reader.hpp"
 
 namespace shmbus::spiller {
@@ -13,7 +13,7 @@ class Source {
     Source(const ring::Topic& topic, std::uint32_t entry, Sequence next);
 
     /// Adds what there is until the batch is full; whether it added anything.
-    bool fill(Batch& batch);
+    bool fill(store::Batch& batch);
     /// Nothing is left, and nothing will come: the ring was closed.
     [[nodiscard]] bool at_end() const noexcept { return at_end_; }
     /// Begins anew at `next`, which is still in the ring.
@@ -24,11 +24,11 @@ class Source {
     [[nodiscard]] bool is_ready() const noexcept { return reader_.is_ready(); }
 
   private:
-    bool look(Batch& batch);
-    void take_event(Batch& batch);
+    bool look(store::Batch& batch);
+    void take_event(store::Batch& batch);
 
     ring::Reader reader_;
-    std::vector<std::byte> buffer_;
+    std::size_t inline_capacity_;
     ring::Place place_;
     bool at_end_ = false;
 };

@@ -28,7 +28,7 @@ constexpr std::size_t queue_room = 16'384;
 
 Spiller::Spiller() : to_disk_(queue_room), to_rings_(queue_room) {
     for (std::size_t i = 0; i < batches; ++i) {
-        all_batches_.push_back(std::make_unique<Batch>());
+        all_batches_.push_back(std::make_unique<store::Batch>());
         free_batches_.push_back(all_batches_.back().get());
     }
     const base::BlockedSignals blocked;
@@ -135,7 +135,7 @@ void Spiller::take_back() {
 /// Whether there was anything.
 bool Spiller::collect(DiskTopic& topic) {
     if (topic.in_flight >= most_in_flight || topic.end_sent || free_batches_.empty()) return false;
-    Batch* const batch = free_batches_.back();
+    store::Batch* const batch = free_batches_.back();
     if (topic.source.fill(*batch)) {
         free_batches_.pop_back();
         ++topic.in_flight;
@@ -205,7 +205,7 @@ void Spiller::handle(const Message& message) {
     }
 }
 
-void Spiller::take_batch(DiskTopic& topic, Batch& batch) {
+void Spiller::take_batch(DiskTopic& topic, store::Batch& batch) {
     if (!troubled_.contains(&topic)) { // else it comes again
         if (topic.store(batch))
             unsynced_.insert(&topic);

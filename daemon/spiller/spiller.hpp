@@ -46,7 +46,7 @@ class Spiller {
             rewind, // back: begin anew at `next`
         } kind;
         DiskTopic* topic;
-        Batch* batch = nullptr;
+        store::Batch* batch = nullptr;
         Sequence next = 0;
     };
     static constexpr unsigned most_in_flight = 4; // batches of one topic
@@ -64,7 +64,7 @@ class Spiller {
     // The disk thread:
     void write_disk();
     void handle(const Message& message);
-    void take_batch(DiskTopic& topic, Batch& batch);
+    void take_batch(DiskTopic& topic, store::Batch& batch);
     void end(DiskTopic& topic);
     void forget(DiskTopic& topic);
     void give_up_for_now(DiskTopic& topic);
@@ -82,8 +82,8 @@ class Spiller {
 
     // The ring thread's:
     std::vector<std::shared_ptr<DiskTopic>> topics_;
-    std::vector<std::unique_ptr<Batch>> all_batches_;
-    std::vector<Batch*> free_batches_;
+    std::vector<std::unique_ptr<store::Batch>> all_batches_;
+    std::vector<store::Batch*> free_batches_;
     std::vector<base::Watched> watched_;
     Deadline::Clock::time_point last_work_{};
 

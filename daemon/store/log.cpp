@@ -23,6 +23,13 @@ void remove_if_there(Directory& directory, const std::string& name) {
     }
 }
 
+/// An event, or a gap, alone. @pre there is room for it
+template <class What> void append_to(SegmentWriter& segment, const What& what) {
+    Batch batch;
+    batch.add(what);
+    segment.append(batch.frames());
+}
+
 } // namespace
 
 Log::Log(Directory& directory, const layout::Uuid& topic, const LogOptions& options)
@@ -95,24 +102,15 @@ void Log::take_stock() noexcept {
     if (!options_.durable) kept_max_time_ = current_->written_max_time();
 }
 
-Outcome Log::append(const layout::EventFrame& event) {
+Outcome Log::append(Batch& batch) {
     return guarded([&] {
-        assert(event.sequence == next_);
-        if (!make_room(event.bytes())) return false;
-        current_->append(event);
-        next_ = event.sequence + 1;
-        make_spare_early();
-        return true;
-    });
-}
-
-Outcome Log::append(Sequence last, GapReason reason) {
-    return guarded([&] {
-        assert(last >= next_);
-        if (!make_room(layout::tombstone_frame_bytes)) return false;
-        current_->append(next_, last, reason);
-        next_ = last + 1;
-        make_spare_early();
+        assert(batch.first() == next_);
+        for (auto frames = batch.frames(); !frames.empty();) {
+            if (!make_room(layout::head_of(frames.data()).length)) return false;
+            frames = frames.subspan(current_->append(frames));
+            next_ = current_->last() + 1;
+            make_spare_early();
+        }
         return true;
     });
 }
@@ -244,10 +242,10 @@ bool Log::copy_tail() {
     for_each_of(
         cursor, tail_->first, next_,
         [&](const spill::FrameCursor& event) {
-            segment->append(layout::EventFrame{event.sequence(), event.event(), event.extension(),
-                                               event.payload()});
+            append_to(*segment, layout::EventFrame{event.sequence(), event.event(),
+                                                   event.extension(), event.payload()});
         },
-        [&](const Gap& gap) { segment->append(gap.first, gap.last, gap.reason); });
+        [&](const Gap& gap) { append_to(*segment, gap); });
     settle_with(std::move(segment));
     return true;
 }
@@ -264,7 +262,7 @@ void Log::settle_with(std::unique_ptr<SegmentWriter> segment) {
 bool Log::begin_with_loss() {
     if (!make_spare(layout::tombstone_frame_bytes)) return false;
     auto segment = begin(written_off_->first, max_time_);
-    segment->append(written_off_->first, written_off_->last, written_off_->reason);
+    append_to(*segment, *written_off_);
     settle_with(std::move(segment));
     return true;
 }

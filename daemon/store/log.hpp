@@ -16,6 +16,7 @@
 // there, and where segments overlap the later one is right.
 #pragma once
 
+#include "daemon/store/batch.hpp"
 #include "daemon/store/recovery.hpp"
 #include "daemon/store/segment_writer.hpp"
 #include "daemon/store/state_file.hpp"
@@ -58,10 +59,9 @@ class Log {
     /// No sequence above was ever handed out, says the promise that is on disk.
     [[nodiscard]] Sequence leased() const noexcept { return state_.lease_through; }
 
-    /// Gathers; written with the next flush, or when there is enough. Its sequence is next().
-    Outcome append(const layout::EventFrame& event);
-    /// A tombstone for next() to `last`.
-    Outcome append(Sequence last, GapReason reason);
+    /// Takes what is in the batch, which begins with next(); or as much of it as there is space for. It is
+    /// written with the next flush, or when there is enough.
+    Outcome append(Batch& batch);
     /// Before anything is appended: next() to `last` are lost. So it can be said on a disk that is full, too:
     /// their tombstone is written, in front of everything else, when there is room.
     void write_off(Sequence last) noexcept;

@@ -9,6 +9,9 @@ namespace shmbus::store {
 
 namespace {
 
+/// Frames that are not more together go into one write.
+constexpr std::size_t gathered_bytes = std::size_t{64} << 10U;
+
 /// The largest footer that a segment of this size can get.
 std::uint64_t footer_room(std::uint64_t capacity) noexcept {
     return layout::footer_frame_bytes(capacity / layout::index_stride + 1);
@@ -35,82 +38,73 @@ bool SegmentWriter::has_room(std::uint64_t frame_bytes) const noexcept {
     return bytes() + frame_bytes + footer_room(header_.capacity) <= header_.capacity;
 }
 
-/// Space for a frame at the end of the buffer, which is emptied first if there is none.
-std::byte* SegmentWriter::room(std::uint64_t bytes) {
-    assert(bytes <= write_bytes);
-    if (buffered_ + bytes > write_bytes) flush();
-    if (buffered_ + bytes > buffer_bytes_) {
-        // Grows with use: most topics never need much.
-        const std::size_t larger =
-            std::min(write_bytes, std::max<std::size_t>(2 * buffer_bytes_, buffered_ + bytes));
-        auto buffer = std::make_unique_for_overwrite<std::byte[]>(larger);
-        if (buffered_ != 0) std::memcpy(buffer.get(), buffer_.get(), buffered_);
-        buffer_ = std::move(buffer);
-        buffer_bytes_ = larger;
+std::size_t SegmentWriter::append(std::span<std::byte> frames) {
+    make_room(frames.size());
+    std::size_t taken = 0;
+    while (taken < frames.size()) {
+        std::byte* const frame = frames.data() + taken;
+        const auto head = layout::head_of(frame);
+        if (!has_room(taken + head.length)) break;
+        take(frame, head, bytes() + taken);
+        taken += head.length;
     }
-    return buffer_.get() + buffered_;
+    put(frames.first(taken));
+    return taken;
 }
 
-/// An entry of the index for what is appended next, if it is time for one; the sequences are in.
-void SegmentWriter::note(Sequence first, Sequence last) {
-    if (index_.empty() || bytes() - index_.back().offset >= layout::index_stride)
-        index_.push_back({first, bytes(), max_time_});
-    last_ = last;
-}
-
-void SegmentWriter::append(const layout::EventFrame& event) {
-    const std::uint64_t size = event.bytes();
-    assert(has_room(size) && event.sequence == last_ + 1);
-    if (size > write_bytes) {
-        append_large(event);
-    } else {
-        std::byte* to = room(size);
-        frames_.event(to, bytes(), event);
-        note(event.sequence, event.sequence);
-        buffered_ += size;
+/// Seals one, which is to be at `offset`, and notes what is in it.
+void SegmentWriter::take(std::byte* frame, const layout::FrameHead& head, std::uint64_t offset) {
+    assert(head.sequence == last_ + 1);
+    frames_.seal(frame, offset);
+    if (index_.empty() || offset - index_.back().offset >= layout::index_stride)
+        index_.push_back({head.sequence, offset, max_time_});
+    if (head.kind == layout::FrameKind::tombstone) {
+        layout::Tombstone tombstone;
+        std::memcpy(&tombstone, frame + sizeof head, sizeof tombstone);
+        last_ = tombstone.last;
+        summary_.tombstoned += last_ - head.sequence + 1;
+        return;
     }
-    max_time_ = std::max(max_time_, event.header.time_ns);
-    summary_.min_time = std::min(summary_.min_time, event.header.time_ns);
+    layout::EventHeader event;
+    std::memcpy(&event, frame + sizeof head, sizeof event);
+    last_ = head.sequence;
+    max_time_ = std::max(max_time_, event.time_ns);
+    summary_.min_time = std::min(summary_.min_time, event.time_ns);
     summary_.events += 1;
-}
-
-/// Its payload is written from where it is. Its padding is there: a preallocated file is zeros.
-void SegmentWriter::append_large(const layout::EventFrame& event) {
-    flush();
-    const std::uint64_t begin = offset_;
-    std::byte* to = room(layout::event_head_bytes + layout::padded(event.extension.size()));
-    buffered_ = frames_.event_without_payload(to, begin, event);
-    flush();
-    file_->write_at(event.payload, offset_);
-    offset_ = begin;
-    note(event.sequence, event.sequence);
-    offset_ = begin + event.bytes();
-    written_ = last_;
-    written_max_time_ = std::max(max_time_, event.header.time_ns);
-}
-
-void SegmentWriter::append(Sequence first, Sequence last, GapReason reason) {
-    assert(has_room(layout::tombstone_frame_bytes) && first == last_ + 1 && last >= first);
-    std::byte* to = room(layout::tombstone_frame_bytes);
-    frames_.tombstone(to, bytes(), first, {last, static_cast<std::uint8_t>(reason), {}});
-    note(first, last);
-    buffered_ += layout::tombstone_frame_bytes;
-    summary_.tombstoned += last - first + 1;
 }
 
 void SegmentWriter::append(const layout::SyncPoint& point) {
     if (!has_room(layout::sync_point_frame_bytes)) return;
-    std::byte* to = room(layout::sync_point_frame_bytes);
-    frames_.sync_point(to, bytes(), last_ + 1, point);
-    buffered_ += layout::sync_point_frame_bytes;
+    make_room(layout::sync_point_frame_bytes);
+    std::array<std::byte, layout::sync_point_frame_bytes> frame;
+    frames_.sync_point(frame.data(), bytes(), last_ + 1, point);
+    put(frame);
+}
+
+/// In the buffer, for what is about to be appended.
+void SegmentWriter::make_room(std::size_t bytes) {
+    if (buffer_.size() + bytes > gathered_bytes) flush();
+}
+
+/// What is large is written from where it is.
+void SegmentWriter::put(std::span<const std::byte> frames) {
+    if (frames.size() > gathered_bytes)
+        write(frames);
+    else
+        buffer_.insert(buffer_.end(), frames.begin(), frames.end());
 }
 
 void SegmentWriter::flush() {
-    if (buffered_ == 0) return;
+    if (buffer_.empty()) return;
+    write(buffer_);
+    buffer_.clear();
+}
+
+/// Everything up to last_.
+void SegmentWriter::write(std::span<const std::byte> bytes) {
     dirty_ = true;
-    file_->write_at({buffer_.get(), buffered_}, offset_);
-    offset_ += buffered_;
-    buffered_ = 0;
+    file_->write_at(bytes, offset_);
+    offset_ += bytes.size();
     written_ = last_;
     written_max_time_ = max_time_;
 }

@@ -1,4 +1,4 @@
-// Writes one segment: gathers frames in memory, and puts them into the file in large pieces.
+// Writes one segment: gathers small frames in memory, and puts them into the file in larger pieces.
 //
 // Everything throws FileError when the disk does not do as it should; the file must not be written to any
 // more then.
@@ -9,8 +9,6 @@
 #include "shmbus/types.hpp"
 
 namespace shmbus::store {
-
-inline constexpr std::size_t write_bytes = std::size_t{1} << 20U; // one write at most
 
 /// What a segment needs whose largest frame is this.
 [[nodiscard]] std::uint64_t capacity_for(std::uint64_t frame_bytes) noexcept;
@@ -28,7 +26,7 @@ class SegmentWriter {
     [[nodiscard]] std::uint64_t max_time() const noexcept { return max_time_; }
     [[nodiscard]] std::uint64_t written_max_time() const noexcept { return written_max_time_; }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return header_.capacity; }
-    [[nodiscard]] std::uint64_t bytes() const noexcept { return offset_ + buffered_; }
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return offset_ + buffer_.size(); }
     [[nodiscard]] std::uint64_t written_bytes() const noexcept { return offset_; }
     [[nodiscard]] bool is_half_full() const noexcept { return bytes() >= header_.capacity / 2; }
     /// Whether such a frame, and the footer after it, are inside what was allocated.
@@ -36,9 +34,9 @@ class SegmentWriter {
     /// Whether a sync of it has failed.
     [[nodiscard]] bool is_doubtful() const noexcept { return doubtful_; }
 
-    /// @pre has_room(), the sequences are next in turn
-    void append(const layout::EventFrame& event);
-    void append(Sequence first, Sequence last, GapReason reason);
+    /// Seals as many prepared frames, whose sequences are next in turn, as there is room for, and appends
+    /// them; how many bytes that is.
+    std::size_t append(std::span<std::byte> frames);
     /// Left out when there is no room: whoever recovers looks at more, no worse.
     void append(const layout::SyncPoint& point);
 
@@ -49,16 +47,15 @@ class SegmentWriter {
     void seal(Sequence durable_through);
 
   private:
-    std::byte* room(std::uint64_t bytes);
-    void append_large(const layout::EventFrame& event);
-    void note(Sequence first, Sequence last);
+    void make_room(std::size_t bytes);
+    void take(std::byte* frame, const layout::FrameHead& head, std::uint64_t offset);
+    void put(std::span<const std::byte> frames);
+    void write(std::span<const std::byte> bytes);
 
     std::unique_ptr<File> file_;
     layout::SegmentHeader header_;
     layout::FrameWriter frames_;
-    std::unique_ptr<std::byte[]> buffer_;
-    std::size_t buffer_bytes_ = 0;
-    std::size_t buffered_ = 0;
+    std::vector<std::byte> buffer_;
     std::uint64_t offset_ = layout::segment_header_bytes; // of the buffer in the file
     bool doubtful_ = false;
     bool dirty_ = false; // written, not synced

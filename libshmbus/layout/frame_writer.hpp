@@ -3,6 +3,8 @@
 
 #include "layout/segment.hpp"
 
+#include <cstring>
+
 namespace shmbus::layout {
 
 /// What an event's frame is made of.
@@ -21,15 +23,27 @@ struct EventFrame {
 [[nodiscard]] std::array<std::byte, segment_header_bytes>
 segment_header_page(SegmentHeader header) noexcept;
 
+// A frame that belongs to no segment yet: all of it but the checksums, whose place what goes into them has
+// for now. FrameWriter::seal() makes a frame of it.
+/// event.bytes() of them; what is in its place at `to` already is not copied.
+void prepare(std::byte* to, const EventFrame& event) noexcept;
+/// tombstone_frame_bytes of them.
+void prepare(std::byte* to, std::uint64_t first, const Tombstone& tombstone) noexcept;
+
+[[nodiscard]] inline FrameHead head_of(const std::byte* frame) noexcept {
+    FrameHead head;
+    std::memcpy(&head, frame, sizeof head);
+    return head;
+}
+
 /// Every function writes a frame that is to lie at `offset` of its file; `to` has room for it.
 class FrameWriter {
   public:
     FrameWriter() noexcept = default;
     explicit FrameWriter(const SegmentHeader& header) noexcept : seed_(header) {}
 
-    /// All of an event but its payload and the padding behind that; returns how much it was.
-    std::size_t event_without_payload(std::byte* to, std::uint64_t offset,
-                                      const EventFrame& event) const noexcept;
+    /// Makes a frame of a prepared one, where it is.
+    void seal(std::byte* prepared, std::uint64_t offset) const noexcept;
     /// event.bytes() of them.
     void event(std::byte* to, std::uint64_t offset, const EventFrame& event) const noexcept;
     void tombstone(std::byte* to, std::uint64_t offset, std::uint64_t first,
@@ -41,8 +55,6 @@ class FrameWriter {
                 std::span<const IndexEntry> index) const noexcept;
 
   private:
-    void head(std::byte* to, std::uint64_t offset, FrameHead head,
-              std::span<const std::byte> fixed) const noexcept;
     SegmentSeed seed_;
 };
 

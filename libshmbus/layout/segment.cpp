@@ -26,7 +26,7 @@ SegmentSeed::SegmentSeed(const SegmentHeader& header) noexcept {
     seed_ = checksum_of_object(identity, segment_magic);
 }
 
-// Both are made once an event, of a few bytes, so that calls would be a good part of the work.
+// These are made once an event, of a few bytes, so that calls would be a good part of the work.
 [[gnu::flatten]] std::uint64_t SegmentSeed::head_checksum(std::span<const std::byte> head,
                                                           std::uint64_t offset) const noexcept {
     constexpr std::size_t skipped = sizeof(FrameHead::head_checksum);
@@ -38,8 +38,12 @@ SegmentSeed::SegmentSeed(const SegmentHeader& header) noexcept {
 [[gnu::flatten]] std::uint64_t SegmentSeed::body_checksum(std::span<const std::byte> first,
                                                           std::span<const std::byte> second,
                                                           std::uint64_t sequence) const noexcept {
-    const std::array parts{base::checksum(first), base::checksum(second), sequence};
-    return checksum_of_object(parts, seed_);
+    return body_checksum(base::checksum(first), base::checksum(second), sequence);
+}
+
+[[gnu::flatten]] std::uint64_t SegmentSeed::body_checksum(std::uint64_t first, std::uint64_t second,
+                                                          std::uint64_t sequence) const noexcept {
+    return checksum_of_object(std::array{first, second, sequence}, seed_);
 }
 
 std::uint64_t checksum_of(const SegmentHeader& header) noexcept {

@@ -160,6 +160,9 @@ class SegmentSeed {
     [[nodiscard]] std::uint64_t body_checksum(std::span<const std::byte> first,
                                               std::span<const std::byte> second,
                                               std::uint64_t sequence) const noexcept;
+    /// The same, of what base::checksum() makes of both.
+    [[nodiscard]] std::uint64_t body_checksum(std::uint64_t first, std::uint64_t second,
+                                              std::uint64_t sequence) const noexcept;
 
   private:
     std::uint64_t seed_ = 0;

@@ -89,12 +89,23 @@ TEST(Frame, IsLaidOutAsTheRulerSays) {
     EXPECT_EQ(std::memcmp(block.data() + 88, "ext\0\0\0\0\0payload!!\0\0\0\0\0\0\0", 24), 0);
 }
 
-TEST(Frame, OfAnEventCanBeWrittenInTwo) {
-    const auto whole = frame_of_event(header(), 4096, an_event());
-    Block part(whole.size(), std::byte{0});
-    const auto size = FrameWriter(header()).event_without_payload(part.data(), 4096, an_event());
-    EXPECT_EQ(size, 96U);
-    EXPECT_EQ(std::memcmp(part.data(), whole.data(), size), 0);
+TEST(Frame, CanBePreparedBeforeItIsKnownWhereItGoes) {
+    Block block(an_event().bytes(), std::byte{0xee});
+    prepare(block.data(), an_event());
+    FrameWriter(header()).seal(block.data(), 4096);
+    EXPECT_EQ(block, frame_of_event(header(), 4096, an_event()));
+}
+
+TEST(Frame, IsPreparedAroundABodyThatIsThere) {
+    auto event = an_event();
+    Block block(event.bytes(), std::byte{0xee});
+    std::byte* const body = block.data() + event_head_bytes;
+    std::memcpy(body, event.extension.data(), event.extension.size());
+    std::memcpy(body + 8, event.payload.data(), event.payload.size());
+    event.extension = {body, event.extension.size()};
+    event.payload = {body + 8, event.payload.size()};
+    FrameWriter(header()).event(block.data(), 4096, event);
+    EXPECT_EQ(block, frame_of_event(header(), 4096, an_event()));
 }
 
 TEST(Checksums, BelongToOnePlaceAlone) {

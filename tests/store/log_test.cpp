@@ -106,7 +106,7 @@ TEST_F(LogTest, KeepsEventsLargerThanAWrite) {
     event.header.time_ns = 5;
     event.extension = std::as_bytes(std::span(extension));
     event.payload = std::as_bytes(std::span(payload));
-    ASSERT_EQ(log->append(event), Outcome::done);
+    ASSERT_EQ(test::append(*log, event), Outcome::done);
     EXPECT_EQ(log->written(), 1U);
     append_through(*log, 20);
     ASSERT_EQ(log->sync(), Outcome::done);

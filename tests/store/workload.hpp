@@ -36,9 +36,15 @@ inline std::uint64_t time_of(Sequence s) { return 1'000'000 + s * 100 - s * 7'91
 /// Some sequences were aborted.
 inline bool is_aborted(Sequence s) { return s % 11 == 7; }
 
-inline Outcome append_next(Log& log) {
-    const Sequence s = log.next();
-    if (is_aborted(s)) return log.append(s, GapReason::aborted);
+/// An event, or a gap, alone.
+template <class What> Outcome append(Log& log, const What& what) {
+    store::Batch batch;
+    batch.add(what);
+    return log.append(batch);
+}
+
+inline void add(store::Batch& batch, Sequence s) {
+    if (is_aborted(s)) return batch.add(Gap{s, s, GapReason::aborted});
     const std::string& payload = payload_of(s);
     const std::string extension = extension_of(s);
     layout::EventFrame event;
@@ -47,7 +53,13 @@ inline Outcome append_next(Log& log) {
     event.header.type = static_cast<std::uint32_t>(s);
     event.extension = std::as_bytes(std::span(extension));
     event.payload = std::as_bytes(std::span(payload));
-    return log.append(event);
+    batch.add(event);
+}
+
+inline Outcome append_next(Log& log) {
+    store::Batch batch;
+    add(batch, log.next());
+    return log.append(batch);
 }
 
 inline void append_through(Log& log, Sequence last) {
