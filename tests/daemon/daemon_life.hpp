@@ -106,9 +106,22 @@ inline TopicOptions in_memory() {
 class Bystander {
   public:
     Bystander() {
-        // It has begun when this returns, and so has nothing of what this process has open.
-        std::array<char*, 3> argv{const_cast<char*>("sleep"), const_cast<char*>("1000"), nullptr};
-        if (::posix_spawnp(&pid_, argv[0], nullptr, nullptr, argv.data(), environ) != 0)
+        // When it says so it runs its own program, and so has nothing of what this process has open. (It may
+        // still have that for a moment when posix_spawn() returns.)
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error("pipe2");
+        const base::Fd reading(ends[0]);
+        base::Fd writing(ends[1]);
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_adddup2(&actions, writing.get(), STDOUT_FILENO);
+        std::array<char*, 4> argv{const_cast<char*>("sh"), const_cast<char*>("-c"),
+                                  const_cast<char*>("echo; exec sleep 1000"), nullptr};
+        const int failed = ::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
+        ::posix_spawn_file_actions_destroy(&actions);
+        writing = {};
+        char line = 0;
+        if (failed != 0 || ::read(reading.get(), &line, 1) != 1)
             throw std::runtime_error("posix_spawn");
     }
     ~Bystander() { end(); }
