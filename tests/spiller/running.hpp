@@ -29,8 +29,7 @@ inline layout::RingParameters on_disk(Sequence first, Sync sync = Sync::group) {
 struct Running {
     explicit Running(SimulatedDisk& disk, const DiskPolicy& policy = {},
                      const store::LogOptions& options = {})
-        : log(open_anew(disk, options)),
-          ring(on_disk(log.log->next(), policy.sync)),
+        : log(open_anew(disk, options)), ring(on_disk(log.log->next(), policy.sync)),
           topic(std::make_shared<DiskTopic>("t", ring.topic, spillers_entry, std::move(log),
                                             a_topic, policy)),
           pub(ring, 0) {
