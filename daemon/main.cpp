@@ -98,16 +98,24 @@ class Housekeeping {
     kj::Promise<void> task_ = kj::READY_NOW;
 };
 
+void stop(registry::Registry& topics) {
+    system::announce_stopping();
+    system::log(system::Level::info, "stopping");
+    for (const auto& name : topics.close_all(Deadline(longest_stop)))
+        system::log(
+            system::Level::warning,
+            fmt::format("topic {}: not all is on disk yet; its next start shows what is lost",
+                        name));
+}
+
 void run(const Options& options) {
     const auto path = base::find_socket_path(options.socket, scope_of(options));
     system::raise_descriptor_limit();
     system::DescriptorStore descriptors;
-    auto left = system::inherited_descriptors();
-    for (const auto& [name, fd] : left) descriptors.note(name);
-    const bool was_listening = left.contains(kept_listener);
+    auto left = descriptors.inherit();
     const system::Listener listener(path, mode_of(options), std::move(left[kept_listener]));
     left.erase(kept_listener);
-    if (!was_listening) descriptors.keep(kept_listener, listener.fd());
+    descriptors.keep(kept_listener, listener.fd());
     std::optional<spiller::Storage> storage;
     if (!options.memory_only) storage.emplace(system::find_state_path(options.state_dir, path));
 
@@ -155,14 +163,7 @@ void run(const Options& options) {
     system::log(system::Level::info, "listening at " + path);
     system::announce_ready();
     stopped.exclusiveJoin(kj::mv(serving)).wait(io.waitScope);
-
-    system::announce_stopping();
-    system::log(system::Level::info, "stopping");
-    for (const auto& name : topics.close_all(Deadline(longest_stop)))
-        system::log(
-            system::Level::warning,
-            fmt::format("topic {}: not all is on disk yet; its next start shows what is lost",
-                        name));
+    stop(topics);
 }
 
 /// This program, or what is in its place by the time that it is run, as it was called, but for the option

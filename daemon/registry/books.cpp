@@ -83,9 +83,9 @@ std::string Books::topic() const { return read_name(layout().topic); }
 store::TopicRecord Books::record() const { return store::unpack(layout().record); }
 Sequence Books::first() const noexcept { return layout().first; }
 
-Books::Entry& Books::entry(Role role, std::uint32_t entry) const noexcept {
+Books::Entry& Books::entry(Role role, std::uint32_t index) const noexcept {
     auto& of = role == Role::publisher ? layout().publishers : layout().subscribers;
-    return of[entry];
+    return of[index];
 }
 
 void Books::book(Role role, std::uint32_t index, const Booked& who) noexcept {

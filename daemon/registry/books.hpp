@@ -40,9 +40,9 @@ class Books {
     [[nodiscard]] store::TopicRecord record() const;
     [[nodiscard]] Sequence first() const noexcept; // the ring's first sequence
 
-    void book(Role role, std::uint32_t entry, const Booked& who) noexcept;
-    void strike(Role role, std::uint32_t entry) noexcept;
-    [[nodiscard]] std::optional<Booked> look(Role role, std::uint32_t entry) const;
+    void book(Role role, std::uint32_t index, const Booked& who) noexcept;
+    void strike(Role role, std::uint32_t index) noexcept;
+    [[nodiscard]] std::optional<Booked> look(Role role, std::uint32_t index) const;
     /// No id up to here is given to a publisher again.
     void raise_last_publisher(std::uint32_t id) noexcept;
     [[nodiscard]] std::uint32_t last_publisher() const noexcept;
@@ -51,7 +51,7 @@ class Books {
     struct Entry;
     struct Layout;
     [[nodiscard]] Layout& layout() const noexcept;
-    [[nodiscard]] Entry& entry(Role role, std::uint32_t entry) const noexcept;
+    [[nodiscard]] Entry& entry(Role role, std::uint32_t index) const noexcept;
     base::Fd fd_;
     base::Mapping mapping_;
 };

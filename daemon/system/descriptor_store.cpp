@@ -13,7 +13,7 @@ namespace shmbus::system {
 namespace {
 
 /// They come back in one variable of the environment, of which the kernel takes 128 KiB.
-constexpr std::size_t most_name_bytes = 120 * 1024;
+constexpr std::size_t most_name_bytes = std::size_t{120} << 10U;
 
 void complain(const std::string& doing, int rc) {
     if (rc < 0) log(Level::warning, doing + ": " + std::strerror(-rc));
@@ -22,7 +22,7 @@ void complain(const std::string& doing, int rc) {
 } // namespace
 
 void DescriptorStore::keep(const std::string& name, const base::Fd& fd) {
-    if (!std::getenv("NOTIFY_SOCKET")) return;
+    if (!std::getenv("NOTIFY_SOCKET") || names_.contains(name)) return;
     if (bytes_ + name.size() + 1 > most_name_bytes) {
         if (!std::exchange(is_full_, true))
             log(Level::warning,
@@ -37,6 +37,12 @@ void DescriptorStore::keep(const std::string& name, const base::Fd& fd) {
     const int number = fd.get();
     complain("keeping descriptor " + name,
              ::sd_pid_notify_with_fds(0, 0, state.c_str(), &number, 1));
+}
+
+std::map<std::string, base::Fd> DescriptorStore::inherit() {
+    auto found = inherited_descriptors();
+    for (const auto& [name, fd] : found) note(name);
+    return found;
 }
 
 void DescriptorStore::forget(const std::string& name) {

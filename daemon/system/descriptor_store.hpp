@@ -17,10 +17,12 @@ class DescriptorStore {
     /// environment.
     void keep(const std::string& name, const base::Fd& fd);
     void forget(const std::string& name);
-    /// The same for one that was inherited, and is kept already.
+    /// One of this name is kept already.
     void note(const std::string& name) {
         if (names_.insert(name).second) bytes_ += name.size() + 1;
     }
+    /// What the one before was keeping, which is kept already. Once.
+    [[nodiscard]] std::map<std::string, base::Fd> inherit();
 
   private:
     std::set<std::string> names_;
