@@ -56,7 +56,8 @@ DiskTopic::DiskTopic(std::string topic_name, const ring::Topic& topic, std::uint
                      std::shared_ptr<NamedPublishers> named)
     : name(std::move(topic_name)), source(topic, entry, log.log->next()), topic_(topic),
       open_(std::move(log)), log_(*open_.log), uuid_(uuid), policy_(policy),
-      named_(std::move(named)), segments_when_saved_(log_.segments().size()) {
+      named_(std::move(named)), segments_when_saved_(log_.segments().size()),
+      catalog_(log_, *open_.directory, uuid_) {
     // The ring lets publishers hand out a lap from where it stands on, whatever the disk says later.
     if (!keep_lease() && log_.leased() < let_on())
         throw Error(Errc::system, "its disk takes no promise: " + log_.trouble());
@@ -210,8 +211,9 @@ void DiskTopic::expire() {
     try {
         store::Situation situation{base::wall_ns(), open_.directory->free_bytes(), {}};
         if (policy_.hold) situation.hold = held_above_.load();
-        const auto facts = catalog_.update(log_, *open_.directory, uuid_);
-        const std::size_t count = store::expendable(facts, policy_.keep, situation);
+        const auto facts = catalog_.update();
+        const std::size_t count = store::expendable(
+            facts, policy_.keep, situation, [this](std::size_t i) { return catalog_.max_time(i); });
         if (count != 0 && log_.expire(count) != store::Outcome::done)
             system::log(system::Level::warning,
                         fmt::format("topic {}: removing old segments: {}", name, log_.trouble()));

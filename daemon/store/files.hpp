@@ -54,6 +54,7 @@ class Directory {
     [[nodiscard]] virtual std::unique_ptr<File> create(const std::string& name) = 0;
     [[nodiscard]] virtual std::unique_ptr<File> open(const std::string& name, Access access) = 0;
     [[nodiscard]] virtual std::vector<std::string> list() const = 0; // in no order
+    [[nodiscard]] virtual std::uint64_t size_of(const std::string& name) const = 0;
     virtual void remove(const std::string& name) = 0;
     virtual void rename(const std::string& from, const std::string& to) = 0; // replaces `to`
     /// What was created, removed and renamed survives a power loss once this has returned.

@@ -133,6 +133,13 @@ class PosixDirectory final : public Directory {
         return names;
     }
 
+    std::uint64_t size_of(const std::string& name) const override {
+        struct stat status {};
+        if (::fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+            fail("looking at", path_of(name));
+        return static_cast<std::uint64_t>(status.st_size);
+    }
+
     void remove(const std::string& name) override {
         if (::unlinkat(fd_.get(), name.c_str(), 0) != 0) fail("removing", path_of(name));
     }

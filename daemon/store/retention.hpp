@@ -10,6 +10,8 @@
 
 #include "daemon/store/log.hpp"
 
+#include <functional>
+
 namespace shmbus::store {
 
 /// No limit where there is nothing.
@@ -32,22 +34,33 @@ struct SegmentFacts {
     Sequence first;
     Sequence last;
     std::uint64_t bytes;
-    std::uint64_t max_time; // no event in it, or before it, is later
     bool operator==(const SegmentFacts&) const = default;
 };
+/// No event in the i-th segment, or before it, is later.
+using MaxTime = std::function<std::uint64_t(std::size_t i)>;
 
 /// How many of the oldest segments may go. @param segments in order, the last one included
+/// @param max_time is asked of those that go, and of one more, when age is a limit
 [[nodiscard]] std::size_t expendable(std::span<const SegmentFacts> segments, const Limits& limits,
-                                     const Situation& situation) noexcept;
+                                     const Situation& situation, const MaxTime& max_time);
 
-/// What is known of a log's segments, from their names, sizes and headers; each is read once.
+/// What is known of a log's segments. Their names tell most of it; each is looked at for its size once, as
+/// long as it is not the last, and read only when it has to be known how old its events are.
 class Catalog {
   public:
-    /// @throws FileError; Error when one of the files is no segment
-    [[nodiscard]] std::span<const SegmentFacts> update(const Log& log, Directory& directory,
-                                                       const layout::Uuid& topic);
+    /// All outlive it.
+    Catalog(const Log& log, Directory& directory, const layout::Uuid& topic)
+        : log_(log), directory_(directory), topic_(topic) {}
+
+    /// As it is now. @throws FileError
+    [[nodiscard]] std::span<const SegmentFacts> update();
+    /// What the header of the next segment says, or of one behind it when that is damaged.
+    [[nodiscard]] std::uint64_t max_time(std::size_t i) const;
 
   private:
+    const Log& log_;
+    Directory& directory_;
+    const layout::Uuid& topic_;
     std::vector<SegmentFacts> facts_;
 };
 

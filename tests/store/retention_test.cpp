@@ -12,21 +12,23 @@ namespace {
 
 constexpr std::uint64_t segment_bytes = 100;
 
-/// Segments of ten events each; the latest time in each is that of its last sequence.
+/// Segments of ten events each; the time of an event is its sequence.
 std::vector<SegmentFacts> ten_each(std::size_t count) {
     std::vector<SegmentFacts> facts;
     for (std::size_t i = 0; i < count; ++i)
-        facts.push_back({i * 10 + 1, i * 10 + 10, segment_bytes, i * 10 + 10});
+        facts.push_back({i * 10 + 1, i * 10 + 10, segment_bytes});
     return facts;
 }
 
+std::uint64_t ten_times(std::size_t i) { return i * 10 + 10; }
+
 std::size_t gone(const Limits& limits, const Situation& situation = {}) {
-    return expendable(ten_each(10), limits, situation);
+    return expendable(ten_each(10), limits, situation, ten_times);
 }
 
 TEST(Retention, KeepsEverythingWithoutLimits) {
     EXPECT_EQ(gone({}, {.now_ns = 1'000'000}), 0U);
-    EXPECT_EQ(expendable({}, {.max_bytes = 0}, {}), 0U);
+    EXPECT_EQ(expendable({}, {.max_bytes = 0}, {}, ten_times), 0U);
 }
 
 TEST(Retention, ByBytesKeepsNoMoreThanThat) {
@@ -79,21 +81,37 @@ TEST(Retention, TheLimitThatTakesMostCounts) {
     EXPECT_EQ(gone({.max_age_ns = 50, .max_bytes = 500, .max_events = 20}, {.now_ns = 61}), 8U);
 }
 
-TEST(Catalog, KnowsWhatIsInEachSegment) {
+TEST(Retention, AsksForTheAgeOfNoMoreThanItMust) {
+    std::size_t asked = 0;
+    const auto count_asked = [&](std::size_t i) {
+        ++asked;
+        return ten_times(i);
+    };
+    EXPECT_EQ(expendable(ten_each(10), {.max_bytes = 500}, {.now_ns = 1'000}, count_asked), 5U);
+    EXPECT_EQ(asked, 0U);
+    EXPECT_EQ(expendable(ten_each(10), {.max_age_ns = 50}, {.now_ns = 100}, count_asked), 4U);
+    EXPECT_EQ(asked, 5U);
+}
+
+class CatalogTest : public testing::Test {
+  protected:
     test::SimulatedDisk disk;
-    const auto directory = disk.open();
-    Log log(*directory, test::log_topic, test::small_segments());
-    Catalog catalog;
-    EXPECT_TRUE(catalog.update(log, *directory, test::log_topic).empty());
+    std::unique_ptr<Directory> directory = disk.open();
+    Log log{*directory, test::log_topic, test::small_segments()};
+    Catalog catalog{log, *directory, test::log_topic};
+};
+
+TEST_F(CatalogTest, KnowsWhatIsInEachSegment) {
+    EXPECT_TRUE(catalog.update().empty());
     for (Sequence last = 50; last <= 300; last += 50) {
         test::append_through(log, last);
         ASSERT_EQ(log.sync(), Outcome::done);
         if (last == 200) {
             ASSERT_EQ(log.expire(2), Outcome::done);
         }
-        const auto facts = catalog.update(log, *directory, test::log_topic);
-        Catalog fresh;
-        EXPECT_TRUE(std::ranges::equal(facts, fresh.update(log, *directory, test::log_topic)));
+        const auto facts = catalog.update();
+        Catalog fresh(log, *directory, test::log_topic);
+        EXPECT_TRUE(std::ranges::equal(facts, fresh.update()));
         ASSERT_EQ(facts.size(), log.segments().size());
         const auto files = disk.files();
         for (std::size_t i = 0; i < facts.size(); ++i) {
@@ -103,25 +121,36 @@ TEST(Catalog, KnowsWhatIsInEachSegment) {
             std::uint64_t latest = 0;
             for (Sequence s = 1; s <= facts[i].last; ++s)
                 if (!test::is_aborted(s)) latest = std::max(latest, test::time_of(s));
-            EXPECT_EQ(facts[i].max_time, latest);
+            EXPECT_EQ(catalog.max_time(i), latest);
             EXPECT_EQ(facts[i].last + 1, facts[i + 1].first);
         }
         EXPECT_EQ(facts.back().last, last);
+        EXPECT_EQ(catalog.max_time(facts.size() - 1), ~std::uint64_t{0});
     }
 }
 
-TEST(Catalog, ReadsEachHeaderOnce) {
-    test::SimulatedDisk disk;
-    const auto directory = disk.open();
-    Log log(*directory, test::log_topic, test::small_segments());
+TEST_F(CatalogTest, ReadsNothingButTheHeadersItIsAskedFor) {
     test::append_through(log, 400);
-    Catalog catalog;
-    auto before = disk.bytes_read();
-    const auto count = catalog.update(log, *directory, test::log_topic).size();
-    EXPECT_EQ(disk.bytes_read() - before, count * layout::segment_header_bytes);
-    before = disk.bytes_read();
-    (void)catalog.update(log, *directory, test::log_topic);
-    EXPECT_EQ(disk.bytes_read() - before, layout::segment_header_bytes);
+    const auto before = disk.bytes_read();
+    ASSERT_GT(catalog.update().size(), 4U);
+    EXPECT_EQ(disk.bytes_read(), before);
+    (void)catalog.max_time(1);
+    EXPECT_EQ(disk.bytes_read(), before + layout::segment_header_bytes);
+}
+
+// The one file costs itself, not the topic that it fills its disk.
+TEST_F(CatalogTest, GoesOnWhereAHeaderIsDamagedOrAFileIsGone) {
+    test::append_through(log, 400);
+    ASSERT_EQ(log.sync(), Outcome::done);
+    const auto& firsts = log.segments();
+    disk.spoil(layout::segment_name(firsts[2]), 0, layout::segment_header_bytes);
+    directory->remove(layout::segment_name(firsts[1]));
+    const auto facts = catalog.update();
+    ASSERT_EQ(facts.size(), firsts.size());
+    EXPECT_EQ(facts[1].bytes, 0U);
+    const auto third = read_header(*directory, test::log_topic, firsts[3]).header.max_time_before;
+    EXPECT_EQ(catalog.max_time(0), third);
+    EXPECT_EQ(catalog.max_time(1), third);
 }
 
 /// Sealed segments of 64 MiB on a real disk, sparse: nothing but a header and a footer.
@@ -176,13 +205,17 @@ TEST(HundredGibibytesOfLog, AreOpenedSoughtAndExpiredByNamesHeadersAndFooters) {
     EXPECT_LT(bytes_read_by_this_process() - before, 100'000U);
 
     before = bytes_read_by_this_process();
-    Catalog catalog;
-    const auto facts = catalog.update(log, *directory, test::log_topic);
+    Catalog catalog(log, *directory, test::log_topic);
+    const auto facts = catalog.update();
     ASSERT_EQ(facts.size(), HundredGibibytes::count);
-    EXPECT_LT(bytes_read_by_this_process() - before,
-              (HundredGibibytes::count + 10) * layout::segment_header_bytes);
+    const auto max_time = [&](std::size_t i) { return catalog.max_time(i); };
     const std::uint64_t half = HundredGibibytes::bytes_each * HundredGibibytes::count / 2;
-    const auto count = expendable(facts, {.max_bytes = half}, {});
+    const auto count = expendable(facts, {.max_bytes = half}, {}, max_time);
+    EXPECT_LT(bytes_read_by_this_process() - before, 10'000U) << "their sizes say enough";
+    const auto age = HundredGibibytes::count / 2 * HundredGibibytes::events_each;
+    before = bytes_read_by_this_process();
+    EXPECT_EQ(expendable(facts, {.max_age_ns = age}, {.now_ns = log.next()}, max_time), count);
+    EXPECT_LT(bytes_read_by_this_process() - before, (count + 4) * layout::segment_header_bytes);
     EXPECT_EQ(count, HundredGibibytes::count / 2);
     ASSERT_EQ(log.expire(count), Outcome::done);
     EXPECT_EQ(log.first(), half / HundredGibibytes::bytes_each * HundredGibibytes::events_each + 1);

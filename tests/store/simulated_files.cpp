@@ -85,6 +85,11 @@ class SimulatedDirectory final : public store::Directory {
         for (const auto& [name, inode] : names()) all.push_back(name);
         return all;
     }
+    std::uint64_t size_of(const std::string& name) const override {
+        const auto inode = find("looking at", name);
+        const auto locked = disk_.lock();
+        return disk_.now_.inodes.at(inode).size();
+    }
     void remove(const std::string& name) override {
         (void)find("removing", name);
         disk_.run({SimulatedDisk::Kind::remove, 0, 0, {}, name}, name);
