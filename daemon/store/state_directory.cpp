@@ -39,7 +39,8 @@ void make_with_parents(const std::string& path) {
     const fs::path parent = fs::path(path).parent_path();
     if (!parent.empty()) fs::create_directories(parent, error);
     if (error) base::throw_system("making " + parent.string(), error.value());
-    (void)make_directory(path);
+    if (!make_directory(path) && !fs::is_directory(path))
+        throw Error(Errc::bad_argument, path + " is no directory; choose another --state-dir");
 }
 
 base::Fd take_lock(const std::string& path) {

@@ -1,6 +1,7 @@
 // The daemon as a program: its arguments, its socket, its end.
 #include "control/session.hpp"
 #include "daemon/refusal.hpp"
+#include "daemon/store/state_file.hpp"
 #include "support/daemon_process.hpp"
 
 #include <csignal>
@@ -54,6 +55,35 @@ TEST(Shmbusd, IsTheOnlyOneAtItsSocket) {
     EXPECT_EQ(second.code, 1);
     EXPECT_THAT(second.log, HasSubstr("another daemon listens at " + daemon.socket()));
     EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
+}
+
+// Whatever it is that it cannot work with, it ends at once, says what to do, and has changed nothing.
+TEST(Shmbusd, RefusesAStateDirectoryThatIsNotForIt) {
+    const test::TemporaryDirectory directory;
+    const std::string state = directory.path() / "state";
+    DaemonProcess daemon({"--state-dir", state});
+    const auto refusal = [&](const std::string& path) {
+        auto refused = outcome_of({"--socket", directory.path() / "socket", "--state-dir", path});
+        EXPECT_EQ(refused.code, 1);
+        return refused.log;
+    };
+    EXPECT_THAT(refusal(state), HasSubstr("another daemon uses the state directory " + state +
+                                          "; stop it, or choose another --state-dir"));
+    daemon.kill(SIGTERM);
+    EXPECT_EQ(daemon.wait(), 0);
+    {
+        const auto top = store::open_directory(state);
+        store::StateFile bus(*top, "bus", {});
+        auto record = bus.record().value();
+        record[16] = std::byte{2}; // how it is laid out
+        bus.write_twice(record);
+    }
+    EXPECT_THAT(refusal(state),
+                HasSubstr(state + " was laid out by a newer version (format 2, this "
+                                  "one knows 1): use a newer shmbusd"));
+    std::ofstream(directory.path() / "file") << "something";
+    EXPECT_THAT(refusal(directory.path() / "file"),
+                HasSubstr("file is no directory; choose another --state-dir"));
 }
 
 TEST(Shmbusd, TakesTheSocketOfOneThatWasKilled) {

@@ -64,7 +64,20 @@ TEST_F(StateDirectoryTest, OfANewerVersionIsRefused) {
     bus.write_twice(record);
     const Error error = error_of([&] { const StateDirectory state(path()); });
     EXPECT_EQ(error.code(), Errc::incompatible);
-    EXPECT_THAT(error.what(), HasSubstr("newer"));
+    EXPECT_THAT(error.what(), HasSubstr("newer version (format 2"));
+    EXPECT_THAT(error.what(), HasSubstr("use a newer shmbusd"));
+    record[16] = std::byte{1};
+    bus.write_twice(record);
+    EXPECT_NO_THROW(StateDirectory{path()}) << "nothing else has changed";
+}
+
+TEST_F(StateDirectoryTest, IsADirectory) {
+    const std::string file = temporary.path() / "file";
+    std::ofstream(file) << "something";
+    const Error error = error_of([&] { const StateDirectory state(file); });
+    EXPECT_EQ(error.code(), Errc::bad_argument);
+    EXPECT_EQ(error.what(), file + " is no directory; choose another --state-dir");
+    EXPECT_EQ(fs::file_size(file), 9U);
 }
 
 TEST_F(StateDirectoryTest, KnowsItsTopicsAndNothingElse) {
