@@ -50,7 +50,9 @@ class ManyTopics : public testing::Test {
             layout::EventFrame event;
             event.sequence = open.log->next();
             event.payload = std::as_bytes(std::span(payload));
-            ASSERT_EQ(open.log->append(event), store::Outcome::done);
+            store::Batch batch;
+            batch.add(event);
+            ASSERT_EQ(open.log->append(batch), store::Outcome::done);
         }
         ASSERT_GT(open.log->segments().size(), 1U);
         ASSERT_EQ(open.log->close(), store::Outcome::done);
