@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <fcntl.h>
+#include <kj/debug.h>
 
 namespace shmbus::control {
 
 namespace {
+
+constexpr auto longest_handover = 5 * kj::SECONDS;
 
 /// A descriptor of our own: the capability's is closed with the capability.
 kj::Promise<void> receive(protocol::Memory::Client memory, base::Fd& to) {
@@ -48,7 +51,11 @@ kj::Promise<void> SessionServer::restore(RestoreContext context) {
         received = received.then([&handed, cursor = from.getCursor()]() mutable {
             return receive(kj::mv(cursor), handed.cursor);
         });
-    return received
+    // A promise of a descriptor may never be kept.
+    auto late = client_->context.timer.afterDelay(longest_handover).then([] {
+        kj::throwFatalException(KJ_EXCEPTION(FAILED, "no descriptors came"));
+    });
+    return received.exclusiveJoin(kj::mv(late))
         .then([this, context, &handed]() mutable {
             return answer(context, "restore", [&](auto parameters, auto results) {
                 require_use();

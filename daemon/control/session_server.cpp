@@ -185,7 +185,9 @@ kj::Promise<void> SessionServer::release(ReleaseContext context) {
 kj::Promise<void> SessionServer::keep(KeepContext context) {
     std::set<registry::Sessions::LeaseId> leases;
     for (const auto lease : context.getParams().getLeases()) leases.insert(lease);
-    sessions().keep(id(), leases);
+    const auto unknown = sessions().keep(id(), leases);
+    auto list = context.getResults().initUnknown(static_cast<unsigned>(unknown.size()));
+    for (unsigned i = 0; i < unknown.size(); ++i) list.set(i, unknown[i]);
     return kj::READY_NOW;
 }
 

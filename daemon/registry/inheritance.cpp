@@ -16,8 +16,8 @@ void Inheritance::enter_upon() {
     std::vector<std::string> sessions_left;
     std::set<std::string> topics_left; // their prefixes
     for (const auto& [name, fd] : descriptors) {
-        if (name.front() == 's') sessions_left.push_back(name);
-        if (name.front() == 't') topics_left.insert(name.substr(0, name.find('.') + 1));
+        if (name.starts_with('s')) sessions_left.push_back(name);
+        if (name.starts_with('t')) topics_left.insert(name.substr(0, name.find('.') + 1));
     }
     for (const auto& name : sessions_left) adopt_session(name, take(name));
     for (const auto& prefix : topics_left) adopt_topic(prefix);

@@ -17,12 +17,12 @@ std::string shown(std::uint64_t number) { return std::to_string(number); }
 
 } // namespace
 
-void check_name(const std::string& name) {
+void check_name(const std::string& name, const char* what) {
     if (!is_valid_name(name))
-        throw Error(
-            Errc::bad_argument,
-            "a topic's name begins with a letter or digit and goes on with letters, digits, "
-            "'.', '_' and '-', at most 128 in all");
+        throw Error(Errc::bad_argument,
+                    fmt::format("a {}'s name begins with a letter or digit and goes on with "
+                                "letters, digits, '.', '_' and '-', at most 128 in all",
+                                what));
 }
 
 void check_options(const std::string& name, const TopicOptions& options, Sequence first) {

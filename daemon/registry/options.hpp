@@ -7,8 +7,8 @@
 
 namespace shmbus::registry {
 
-/// @throws Error(bad_argument)
-void check_name(const std::string& name);
+/// `what`: a topic, a subscription or a publisher. @throws Error(bad_argument)
+void check_name(const std::string& name, const char* what = "topic");
 /// @throws Error(bad_argument)
 void check_options(const std::string& name, const TopicOptions& options, Sequence first);
 

@@ -3,6 +3,7 @@
 #include "base/peer.hpp"
 #include "base/random.hpp"
 #include "daemon/registry/limits.hpp"
+#include "daemon/registry/options.hpp"
 #include "shmbus/error.hpp"
 
 #include <algorithm>
@@ -181,7 +182,7 @@ Grant Sessions::lease(SessionId session, Held held, const char* role, Take take)
 /// 0 without a name.
 std::uint32_t Sessions::named_id(Topic& topic, const std::string& name) {
     if (name.empty()) return 0;
-    if (!is_valid_name(name)) throw Error(Errc::bad_argument, "publishers are named as topics are");
+    check_name(name, "publisher");
     if (!topic.disk())
         throw Error(Errc::unsupported,
                     "topic " + topic.name() +
@@ -244,13 +245,13 @@ void Sessions::release(SessionId session, LeaseId lease) noexcept {
     held.mapped().topic->reap();
 }
 
-void Sessions::keep(SessionId session, const std::set<LeaseId>& leases) noexcept {
-    const auto owner = sessions_.find(session);
-    if (owner == sessions_.end()) return;
+std::vector<Sessions::LeaseId> Sessions::keep(SessionId session, const std::set<LeaseId>& leases) {
+    auto unknown = leases;
     std::vector<LeaseId> gone;
-    for (const auto& [id, held] : owner->second.held)
-        if (!leases.contains(id)) gone.push_back(id);
+    for (const auto& [id, held] : get(session).held)
+        if (unknown.erase(id) == 0) gone.push_back(id);
     for (const LeaseId id : gone) release(session, id);
+    return {unknown.begin(), unknown.end()};
 }
 
 bool Sessions::connection_closed(SessionId session) noexcept {

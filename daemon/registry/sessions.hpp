@@ -83,8 +83,8 @@ class Sessions {
     [[nodiscard]] std::shared_ptr<Topic> topic_of(SessionId session, LeaseId lease);
     /// Frees the entry. A lease that is not (or no longer) the session's is ignored.
     void release(SessionId session, LeaseId lease) noexcept;
-    /// Frees all but these.
-    void keep(SessionId session, const std::set<LeaseId>& leases) noexcept;
+    /// Frees all but these. @returns those of them that the session does not have
+    std::vector<LeaseId> keep(SessionId session, const std::set<LeaseId>& leases);
 
     /// The connection is gone; whether the session is too.
     bool connection_closed(SessionId session) noexcept;

@@ -70,6 +70,8 @@ bool Registry::put_to_sleep() {
         idle.insert(topic.get());
     }
     idle_ = std::move(idle);
+    // Who wakes up reads its cursors from the files.
+    if (!sleepers.empty() && !storage_->cursors().is_done()) return true;
     const Deadline end(longest_absence);
     for (auto next = sleepers.begin(); next != sleepers.end() && !end.passed(); ++next)
         put_to_sleep(*next);

@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/memfd.hpp"
 #include "daemon/registry/limits.hpp"
+#include "daemon/registry/options.hpp"
 #include "daemon/system/log.hpp"
 #include "ring/recovery.hpp"
 #include "shmbus/error.hpp"
@@ -15,13 +16,6 @@ namespace shmbus::registry {
 namespace {
 
 using layout::HoldState;
-
-void check_name(const std::string& name) {
-    if (!is_valid_name(name))
-        throw Error(Errc::bad_argument,
-                    "a subscription's name begins with a letter or digit and goes on with letters, "
-                    "digits, '.', '_' and '-', at most 128 in all");
-}
 
 /// @throws Error(damaged)
 base::Mapping map_page(const base::Fd& page) {
@@ -70,7 +64,7 @@ std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
                                      const base::Fd& page) {
     if (const auto found = all_.find(name); found != all_.end())
         refuse_while_held(found->second, name);
-    check_name(name);
+    check_name(name, "subscription");
     const std::uint64_t hold = last_hold_ + 1;
     adopt(name, who, hold, page);
     if (pages_ != nullptr) pages_->keep(kept_as(hold), page);
@@ -98,7 +92,7 @@ Subscriptions::Subscription& Subscriptions::get(const std::string& name) {
 
 Subscriptions::Subscription& Subscriptions::make(const std::string& name, std::uint32_t creator,
                                                  Done done) {
-    check_name(name);
+    check_name(name, "subscription");
     if (all_.size() >= max_subscriptions_per_topic)
         throw Error(Errc::limit,
                     fmt::format("the topic has {} durable subscriptions, the most it may have: "

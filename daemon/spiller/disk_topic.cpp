@@ -86,17 +86,22 @@ bool DiskTopic::store(store::Batch& batch) {
     if (log_.has_failed()) return false;
     if (batch.first() != log_.next()) return true;
     store::Outcome outcome = log_.append(batch);
+    note_named(batch);
     if (outcome == store::Outcome::done) outcome = log_.flush();
     if (!note(outcome)) return false;
-    if (named_)
-        batch.for_each_event([&](const layout::EventHeader& event) {
-            named_->note(event.publisher, event.event_id);
-        });
     if (!unsynced_since_) unsynced_since_ = Deadline::Clock::now();
     if (!keep_lease() || !save_named()) return false;
     expire();
     publish_watermarks();
     return true;
+}
+
+/// A full disk may have taken the first ones alone: the others come again.
+void DiskTopic::note_named(const store::Batch& batch) {
+    if (!named_ || !named_->any()) return;
+    batch.for_each_event([this, next = log_.next()](Sequence s, const layout::EventHeader& event) {
+        if (s < next) named_->note(event.publisher, event.event_id);
+    });
 }
 
 std::optional<Deadline::Clock::time_point> DiskTopic::sync_due() const noexcept {

@@ -95,6 +95,7 @@ class DiskTopic {
     void publish_watermarks();
     void take_stock();
     void expire();
+    void note_named(const store::Batch& batch);
     bool save_named();
 
     ring::Topic topic_;

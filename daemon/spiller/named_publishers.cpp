@@ -16,7 +16,8 @@ NamedPublishers::NamedPublishers(std::unique_ptr<store::PublisherFiles> files,
                     fmt::format("the file of publisher {} is damaged: what it published last is "
                                 "known only as far as its events are still kept",
                                 name));
-    if (!all_.empty()) read(directory, topic, log);
+    any_ = !all_.empty();
+    if (any_) read(directory, topic, log);
 }
 
 void NamedPublishers::read(store::Directory& directory, const layout::Uuid& topic,
@@ -39,6 +40,7 @@ std::uint32_t NamedPublishers::id_of(const std::string& name) {
     files_->add(name, record);
     all_.emplace(name, record);
     names_.emplace(id, name);
+    any_ = true; // before anybody publishes under it
     return id;
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/store/log.hpp"
 #include "daemon/store/publisher_files.hpp"
 
+#include <atomic>
 #include <mutex>
 
 namespace shmbus::spiller {
@@ -26,6 +27,8 @@ class NamedPublishers {
 
     /// Makes it if there is none of that name; on disk then. @throws store::FileError, Error(limit)
     [[nodiscard]] std::uint32_t id_of(const std::string& name);
+    /// Whether there is one.
+    [[nodiscard]] bool any() const noexcept { return any_.load(); }
     /// Of what was stored.
     [[nodiscard]] std::uint64_t last_event(std::uint32_t id) const;
 
@@ -37,6 +40,7 @@ class NamedPublishers {
 
   private:
     void read(store::Directory& directory, const layout::Uuid& topic, const store::Log& log);
+    std::atomic<bool> any_{false};
     mutable std::mutex mutex_;
     std::unique_ptr<store::PublisherFiles> files_; // guarded by mutex_, as is all else
     std::map<std::string, store::PublisherRecord> all_;

@@ -29,6 +29,7 @@ class Batch {
     [[nodiscard]] bool is_full() const noexcept { return size_ >= enough_bytes; }
     [[nodiscard]] Sequence first() const noexcept { return first_; }
     [[nodiscard]] Sequence last() const noexcept { return last_; }
+    /// Calls on_event(sequence, layout::EventHeader) for each that is no tombstone, in their order.
     template <class OnEvent> void for_each_event(OnEvent on_event) const {
         for (std::size_t at = 0; at < size_;) {
             const std::byte* const frame = bytes_.get() + at;
@@ -37,7 +38,7 @@ class Batch {
             if (head.kind != layout::FrameKind::event) continue;
             layout::EventHeader event;
             std::memcpy(&event, frame + sizeof head, sizeof event);
-            on_event(event);
+            on_event(head.sequence, event);
         }
     }
     /// To be sealed, once.

@@ -32,6 +32,11 @@ void CursorKeeper::keep(const std::shared_ptr<SubscriptionFiles>& files, const s
     changed_.notify_all();
 }
 
+bool CursorKeeper::is_done() {
+    const std::lock_guard lock(mutex_);
+    return jobs_.empty() && !at_work_;
+}
+
 void CursorKeeper::work() {
     base::name_this_thread("shmbus-cursors");
     std::unique_lock lock(mutex_);
@@ -39,6 +44,7 @@ void CursorKeeper::work() {
         changed_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
         if (jobs_.empty()) return;
         const auto node = jobs_.extract(jobs_.begin());
+        at_work_ = true;
         lock.unlock();
         const auto& [files, name] = node.key();
         const auto problem = carry_out(name, node.mapped());
@@ -51,6 +57,7 @@ void CursorKeeper::work() {
                                     name, problem));
         for (const auto& done : node.mapped().done) done(problem);
         lock.lock();
+        at_work_ = false;
     }
 }
 

@@ -25,6 +25,9 @@ class CursorKeeper {
     void keep(const std::shared_ptr<SubscriptionFiles>& files, const std::string& name,
               const std::optional<SubscriptionRecord>& record, Done done = {});
 
+    /// Whether all that it was given is on disk, or cannot be brought there.
+    [[nodiscard]] bool is_done();
+
   private:
     struct Job {
         std::shared_ptr<SubscriptionFiles> files;
@@ -39,6 +42,7 @@ class CursorKeeper {
     std::condition_variable changed_;
     std::map<Key, Job> jobs_; // guarded by mutex_, as is the next one
     bool stop_ = false;
+    bool at_work_ = false;                // on a job that is in jobs_ no more
     std::map<Key, std::string> troubled_; // the thread's own: what was said of it
     std::thread thread_;
 };

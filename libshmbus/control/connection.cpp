@@ -188,7 +188,12 @@ kj::Promise<void> Link::resume() {
         if (lease.ticket == ticket_) held.push_back(lease.lease);
     auto list = request.initLeases(static_cast<unsigned>(held.size()));
     for (unsigned i = 0; i < held.size(); ++i) list.set(i, held[i]);
-    return request.send().ignoreResult().then([this] { return restore(0); });
+    return request.send().then([this](auto&& answer) {
+        for (const auto unknown : answer.getUnknown())
+            for (auto& [number, lease] : leases_)
+                if (lease.ticket == ticket_ && lease.lease == unknown) lease.ticket = 0;
+        return restore(0);
+    });
 }
 
 /// What another session had, and this daemon does not know: one after the other.

@@ -108,9 +108,10 @@ interface Session {
   release @12 (lease :UInt64) -> ();
   # The client promises that it will not touch the memory through this entry again.
 
-  keep @13 (leases :List(UInt64)) -> ();
+  keep @13 (leases :List(UInt64)) -> (unknown :List(UInt64));
   # All that a client that resumed its session still holds: what is missing here is released. It may have
-  # let go of something that the daemon did not hear of, and not have heard of what it was given.
+  # let go of something that the daemon did not hear of, and not have heard of what it was given. Those that
+  # are `unknown` the daemon has lost: they are to be handed back.
 
   openSegment @14 (lease :UInt64, from :UInt64, byTime :Bool) -> (segment :Segment, refusal :Refusal);
   # For a subscriber of a topic on disk a file of it, for reading: the one with sequence `from`, or the

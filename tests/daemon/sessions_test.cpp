@@ -74,7 +74,7 @@ TEST_F(SessionsTest, KeepWhatIsStillWanted) {
     const auto kept = sessions.lease_publisher(id, topic);
     (void)sessions.lease_publisher(id, topic);
     (void)sessions.lease_subscriber(id, topic, {});
-    sessions.keep(id, {kept.lease, 999});
+    EXPECT_THAT(sessions.keep(id, {kept.lease, 999}), ElementsAre(999)) << "is not known here";
     EXPECT_EQ(topic->publisher_count(), 1U);
     EXPECT_EQ(topic->subscriber_count(), 0U);
     sessions.release(id, kept.lease);
