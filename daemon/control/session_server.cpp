@@ -1,8 +1,8 @@
 #include "daemon/control/session_server.hpp"
 
 #include "daemon/control/answering.hpp"
-#include "daemon/control/drain.hpp"
 #include "daemon/control/leases.hpp"
+#include "daemon/control/waits.hpp"
 #include "daemon/spiller/segment_file.hpp"
 
 #include <algorithm>
@@ -11,6 +11,12 @@
 namespace shmbus::control {
 
 const char* const server_version = "shmbusd " SHMBUS_VERSION;
+
+namespace {
+
+constexpr auto longest_wait = 1 * kj::SECONDS; // for a disk that tells of no trouble
+
+} // namespace
 
 kj::Promise<void> BusServer::hello(HelloContext context) {
     return answer(context, "hello", [&](auto parameters, auto results) {
@@ -149,16 +155,25 @@ kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
 }
 
 kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
-    return answer(context, "openPublisher", [&](auto parameters, auto results) {
-        const auto topic = openable(parameters.getTopic());
-        const auto grant = sessions().lease_publisher(id(), topic, parameters.getExclusive(),
+    std::shared_ptr<registry::Topic> topic;
+    kj::Promise<void> settled = kj::READY_NOW;
+    auto answered = answer(context, "openPublisher", [&](auto parameters, auto results) {
+        const auto wanted = openable(parameters.getTopic());
+        const auto grant = sessions().lease_publisher(id(), wanted, parameters.getExclusive(),
                                                       to_string(parameters.getName()));
-        KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         results.setEntry(grant.entry.entry);
         results.setPublisher(grant.entry.id);
         results.setLastEventId(grant.entry.last_event);
         results.setLease(grant.lease);
-        write_access(client_, topic, Role::publisher, results.initAccess());
+        topic = wanted;
+        // It goes on behind its last event, which must not be lost any more with this daemon.
+        auto& timer = client_->context.timer;
+        if (grant.entry.last_event != 0)
+            settled = written(timer, topic, topic->head_hint(), timer.now() + longest_wait);
+    });
+    if (!topic) return answered;
+    return settled.then([this, context, topic]() mutable {
+        write_access(client_, topic, Role::publisher, context.getResults().initAccess());
     });
 }
 

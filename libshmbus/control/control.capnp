@@ -77,7 +77,7 @@ interface Session {
   # An exclusive one is the topic's only one: with others, or beside it, `busy`, naming the holders.
   # With a name (topics on disk): the publisher of that name, made if there is none, whose id stays the same
   # for ever. It has one holder at a time: `busy`, naming it. `lastEventId` is the largest event id that the
-  # topic has, or had, of it.
+  # topic has, or had, of it; the answer waits until that event is in a file, a second at most.
 
   openSubscriber @6 (topic :Text, name :Text, steal :Bool)
       -> (lease :UInt64, access :TopicAccess, entry :UInt32, token :UInt64,

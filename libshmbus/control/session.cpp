@@ -94,15 +94,15 @@ std::shared_ptr<Session> Session::connect(const std::string& socket, nanoseconds
 
 const std::string& Session::socket() const noexcept { return impl_->caller->socket; }
 
-Lease Session::open_publisher(std::string_view topic, bool exclusive, std::string_view own) {
-    const std::string name(topic);
-    const std::string own_name(own);
+Lease Session::open_publisher(std::string_view topic, bool exclusive, std::string_view name) {
+    const std::string wanted(topic);
+    const std::string own_name(name);
     auto lease = impl_->caller->open(
         of_topic("opening a publisher of", topic),
-        {.topic = name, .exclusive = exclusive, .name = own_name},
+        {.topic = wanted, .exclusive = exclusive, .name = own_name},
         [&](protocol::Session::Client& session) {
             auto request = session.openPublisherRequest();
-            request.setTopic(to_kj(name));
+            request.setTopic(to_kj(wanted));
             request.setExclusive(exclusive);
             if (!own_name.empty()) request.setName(to_kj(own_name));
             return request.send();

@@ -150,7 +150,8 @@ class SHMBUS_API Publisher {
     [[nodiscard]] const std::string& topic() const noexcept;
     /// This publisher's Event::publisher().
     [[nodiscard]] std::uint32_t id() const noexcept;
-    /// A named publisher: the largest event id that the topic has of it, whoever published it; 0: none.
+    /// A named publisher: the largest event id that the topic has of it, whoever published it; 0: none. When
+    /// it was opened that event was in a file, unless the disk was in trouble.
     [[nodiscard]] std::uint64_t last_event_id() const noexcept;
     [[nodiscard]] std::uint64_t max_event() const noexcept;
     /// When a call gives up that says nothing itself: PublisherOptions::timeout from now.
