@@ -62,9 +62,9 @@ void Inheritance::adopt_topic(const std::string& prefix) {
             prefix);
     } catch (const std::exception& e) {
         system::log(system::Level::error,
-                    fmt::format("the memory of a topic that the last daemon left is of no use: {}",
+                    fmt::format("what the last daemon left of a topic is of no use, unless a "
+                                "client hands it back: {}",
                                 e.what()));
-        if (left.ring) disown(left.ring);
         for (const char* part : {"books", "ring", "readers"}) store.forget(prefix + part);
     }
 }

@@ -5,8 +5,8 @@
 //     t<n>.ring, t<n>.readers    its memory
 //     t<n>.cursor<hold>      the page of somebody who holds a durable subscription
 //
-// Nothing of this is trusted to be whole: what is damaged costs that topic's memory, which ends for those
-// who map it; a topic on disk is made anew from there.
+// Nothing of this is trusted to be whole: of what is damaged the topic's memory is not taken. Clients that
+// have it in use hand it back (hand_back.hpp); if there is none, a topic on disk is made anew from there.
 #pragma once
 
 #include "daemon/registry/registry.hpp"

@@ -38,6 +38,7 @@ class DamageTest : public InheritanceFixture {
     /// Only the other topic has its memory on; this one is made anew from the disk.
     void expect_a_alone_begins_anew() {
         EXPECT_FALSE(topics().awake("a"));
+        EXPECT_EQ(clients.at("a").state(), RingState::open) << "they may hand it back";
         EXPECT_THAT(keeper.names(), Not(Contains(StartsWith("t1."))));
         const auto b = topics().awake("b");
         ASSERT_TRUE(b);
@@ -65,7 +66,6 @@ TEST_P(MissingTest, CostsThatTopicAlone) {
     life->store.forget("t1." + part);
     inherit(std::move(left));
     expect_a_alone_begins_anew();
-    EXPECT_EQ(clients.at("a").state(), part == "ring" ? RingState::open : RingState::removed);
 }
 
 TEST_F(DamageTest, WhatIsSomethingElseCostsThatTopicAlone) {
@@ -73,7 +73,6 @@ TEST_F(DamageTest, WhatIsSomethingElseCostsThatTopicAlone) {
     left["t1.ring"] = a_pipe();
     inherit(std::move(left));
     expect_a_alone_begins_anew();
-    EXPECT_EQ(clients.at("a").state(), RingState::open) << "nobody has it to say so";
 }
 
 TEST_F(DamageTest, ReadersThatAreNone) {
@@ -81,7 +80,6 @@ TEST_F(DamageTest, ReadersThatAreNone) {
     left["t1.readers"] = unsealed(size_of(left["t1.readers"]));
     inherit(std::move(left));
     expect_a_alone_begins_anew();
-    EXPECT_EQ(clients.at("a").state(), RingState::removed);
 }
 
 TEST_F(DamageTest, ReadersOfAnotherSize) {
@@ -89,7 +87,6 @@ TEST_F(DamageTest, ReadersOfAnotherSize) {
     left["t1.readers"] = base::make_memfd("readers", 4096, 0);
     inherit(std::move(left));
     expect_a_alone_begins_anew();
-    EXPECT_EQ(clients.at("a").state(), RingState::removed);
 }
 
 TEST_F(DamageTest, BooksThatAreNone) {
@@ -97,7 +94,6 @@ TEST_F(DamageTest, BooksThatAreNone) {
     left["t1.books"] = base::make_memfd("books", size_of(left["t1.books"]), 0); // zeros
     inherit(std::move(left));
     expect_a_alone_begins_anew();
-    EXPECT_EQ(clients.at("a").state(), RingState::removed);
 }
 
 TEST_F(DamageTest, BooksOfAnotherSize) {
@@ -105,7 +101,6 @@ TEST_F(DamageTest, BooksOfAnotherSize) {
     left["t1.books"] = base::make_memfd("books", size_of(left["t1.books"]) + 4096, 0);
     inherit(std::move(left));
     expect_a_alone_begins_anew();
-    EXPECT_EQ(clients.at("a").state(), RingState::removed);
 }
 
 TEST_F(DamageTest, TheRingOfAnotherTopic) {
@@ -148,7 +143,6 @@ TEST_F(DamageTest, ATopicThatIsAnotherOneOnDisk) {
     inherit(std::move(left));
     EXPECT_FALSE(topics().awake("a"));
     EXPECT_TRUE(topics().awake("b"));
-    EXPECT_EQ(clients.at("a").state(), RingState::removed);
     const auto a = topics().find("a");
     EXPECT_EQ(a->uuid(), uuid);
     EXPECT_GT(publish(*a, 1), 3U);
@@ -161,7 +155,6 @@ TEST_F(DamageTest, ATopicThatHasBegunAnewMeanwhile) {
     const auto last = publish(*topics().find("a"), 3);
     EXPECT_GT(last, 13U);
     inherit(std::move(left));
-    EXPECT_EQ(clients.at("a").state(), RingState::removed);
     EXPECT_TRUE(topics().awake("b"));
     EXPECT_GT(publish(*topics().find("a"), 1), last);
 }
@@ -170,7 +163,6 @@ TEST_F(DamageTest, ATopicOnDiskWithoutTheDisk) {
     life.reset();
     life = std::make_unique<Life>();
     life->begin(keeper.all());
-    EXPECT_EQ(clients.at("a").state(), RingState::removed);
     EXPECT_THAT(topics().list("", 10).topics, IsEmpty());
 }
 

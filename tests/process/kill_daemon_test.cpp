@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 
@@ -27,6 +28,20 @@ pid_t worker_of(pid_t parent) {
     pid_t pid = 0;
     children >> pid;
     return pid;
+}
+
+/// Overwrites the beginning of a descriptor that a process keeps, memory of this name.
+void damage(pid_t pid, const std::string& memory) {
+    const auto directory = "/proc/" + std::to_string(pid) + "/fd";
+    for (const auto& link : std::filesystem::directory_iterator(directory)) {
+        std::error_code gone; // it takes and drops some all the time
+        const auto target = std::filesystem::read_symlink(link, gone);
+        if (!target.string().starts_with("/memfd:" + memory)) continue;
+        std::fstream file(link.path(), std::ios::in | std::ios::out | std::ios::binary);
+        ASSERT_TRUE(file << std::string(64, '?') << std::flush) << link;
+        return;
+    }
+    FAIL() << "it keeps no " << memory;
 }
 
 class KillDaemon : public testing::Test {
@@ -90,6 +105,23 @@ TEST_F(KillDaemon, NobodyNotices) {
     EXPECT_LT(times[times.size() * 9 / 10], 1s) << daemon_.process().log();
     RecordProperty("new session, median ms", std::to_string(times[times.size() / 2] / 1ms));
     RecordProperty("new session, slowest ms", std::to_string(times.back() / 1ms));
+}
+
+/// What the daemon cannot use of what was kept, it gets from clients: they have it in use.
+TEST_F(KillDaemon, WhatIsDamagedClientsHandBack) {
+    for (const std::string topic : {"kept", "fast"}) {
+        damage(daemon_.pid(), "shmbus-books-" + topic);
+        ASSERT_EQ(::kill(worker_of(daemon_.pid()), SIGKILL), 0);
+        daemon_.process().wait_for_log("topic " + topic + ": its memory was handed back");
+        Bus bus({.socket = daemon_.socket()});
+        for (const Deadline end = patience; !UnbrokenLoad::is_known_to(bus);)
+            ASSERT_FALSE(end.passed()) << daemon_.process().log();
+        ASSERT_TRUE(load_.goes_on()) << topic;
+    }
+    const auto published = load_.stop();
+    Bus bus({.socket = daemon_.socket()});
+    EXPECT_EQ(bus.topic("kept").head, published.at("kept"));
+    EXPECT_EQ(bus.topic("fast").head, published.at("fast"));
 }
 
 } // namespace

@@ -26,11 +26,11 @@ struct Batch {
     ring::Run run;
 };
 
-class FirstSequence : public testing::TestWithParam<Sequence> {};
-INSTANTIATE_TEST_SUITE_P(ExclusiveWriter, FirstSequence,
+class ExclusiveFirstSequence : public testing::TestWithParam<Sequence> {};
+INSTANTIATE_TEST_SUITE_P(ExclusiveWriter, ExclusiveFirstSequence,
                          testing::Values(1, before_wrap, 12'345'678));
 
-TEST_P(FirstSequence, IsWhereTheRingBeginsAndAllFollowDensely) {
+TEST_P(ExclusiveFirstSequence, IsWhereTheRingBeginsAndAllFollowDensely) {
     auto p = parameters();
     p.first_sequence = GetParam();
     const TestRing ring(p);

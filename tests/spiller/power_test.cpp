@@ -3,7 +3,7 @@
 // was published. The whole way: publishers, ring, spiller, log, disk.
 #include "spiller/running.hpp"
 
-#include "store/form.hpp"
+#include "support/form.hpp"
 
 #include <cerrno>
 #include <charconv>

@@ -1,6 +1,6 @@
 // Whenever the process dies or the power fails: the log recovers, and what it promised holds.
 #include "caller.hpp"
-#include "form.hpp"
+#include "support/form.hpp"
 
 #include <random>
 

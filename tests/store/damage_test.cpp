@@ -1,6 +1,6 @@
 // Torn and flipped bytes: what was damaged is lost, and nothing else.
 #include "caller.hpp"
-#include "form.hpp"
+#include "support/form.hpp"
 
 #include <random>
 
