@@ -117,7 +117,10 @@ void run(const Options& options) {
     left.erase(kept_listener);
     descriptors.keep(kept_listener, listener.fd());
     std::optional<spiller::Storage> storage;
-    if (!options.memory_only) storage.emplace(system::find_state_path(options.state_dir, path));
+    if (!options.memory_only) {
+        storage.emplace(system::find_state_path(options.state_dir, path));
+        storage->belong_to(path);
+    }
 
     const std::vector<int> signals = signals_that_stop();
     for (const int signal : signals) kj::UnixEventPort::captureSignal(signal);

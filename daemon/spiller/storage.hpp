@@ -13,6 +13,8 @@ class Storage {
   public:
     /// @throws as store::StateDirectory
     explicit Storage(const std::string& path) : state_(path) {}
+    /// @throws as store::StateDirectory
+    void belong_to(const std::string& socket) const { state_.belong_to(socket); }
 
     [[nodiscard]] std::vector<std::string> topics() const { return state_.topics(); }
 

@@ -7,9 +7,11 @@
 #include "shmbus/types.hpp"
 
 #include <cerrno>
+#include <cstring>
 #include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -79,6 +81,28 @@ StateDirectory::StateDirectory(const std::string& path)
     }
     for (const auto& entry : fs::directory_iterator(path_ + "/removed"))
         discard(entry.path().filename().string());
+}
+
+void StateDirectory::belong_to(const std::string& socket) const {
+    const std::string file = path_ + "/socket";
+    const std::string own = fs::absolute(socket).string();
+    std::string owner; // empty as well when a crash has torn it
+    std::getline(std::ifstream(file), owner);
+    if (owner == own) return;
+    if (!owner.empty())
+        throw Error(
+            Errc::bad_argument,
+            fmt::format("{} is the state directory of the bus at {}, not of that at {}: choose "
+                        "another --state-dir; if the bus has moved, remove {}",
+                        path_, owner, own, file));
+    const std::string draft = file + ".new";
+    std::ofstream to(draft);
+    to << own << '\n';
+    to.close();
+    if (to && ::rename(draft.c_str(), file.c_str()) == 0) return;
+    system::log(system::Level::warning, // a full disk is no reason not to start
+                fmt::format("writing {}: {}; another bus may take {} for its own", file,
+                            std::strerror(errno), path_));
 }
 
 std::string StateDirectory::topic_path(const std::string& topic) const {

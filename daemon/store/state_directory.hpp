@@ -2,6 +2,7 @@
 //
 //     STATE/lock           one process at a time
 //     STATE/bus            a state file: which bus, and how what follows is laid out
+//     STATE/socket         where that bus listens, as text
 //     STATE/topics/NAME/   a topic's record and its log
 //     STATE/removed/UUID/  on its way out
 #pragma once
@@ -18,6 +19,8 @@ class StateDirectory {
     /// @throws Error: busy when another process has it, incompatible when a newer version made it,
     /// permission, limit, system
     explicit StateDirectory(const std::string& path);
+    /// It is that of the bus at this socket from now on. @throws Error(bad_argument) when it is another's
+    void belong_to(const std::string& socket) const;
 
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     /// Their names, in no order.

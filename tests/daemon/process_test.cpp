@@ -71,6 +71,12 @@ TEST(Shmbusd, RefusesAStateDirectoryThatIsNotForIt) {
                                           "; stop it, or choose another --state-dir"));
     daemon.kill(SIGTERM);
     EXPECT_EQ(daemon.wait(), 0);
+    const auto other = (directory.path() / "socket").string();
+    EXPECT_THAT(refusal(state),
+                HasSubstr(state + " is the state directory of the bus at " + daemon.socket() +
+                          ", not of that at " + other +
+                          ": choose another --state-dir; if the bus has moved, remove " + state +
+                          "/socket"));
     {
         const auto top = store::open_directory(state);
         store::StateFile bus(*top, "bus", {});
