@@ -54,21 +54,16 @@ const std::map<std::string, PublisherRecord>& PublisherFiles::load() {
     return found_;
 }
 
-void PublisherFiles::write(const std::string& name, const PublisherRecord& record, bool twice) {
-    auto& file = file_of(name, record.id);
-    const auto bytes = std::as_bytes(std::span(&record.last_event, 1));
-    if (twice)
-        file.write_twice(bytes);
-    else
-        file.write(bytes);
+void PublisherFiles::write(const std::string& name, const PublisherRecord& record) {
+    file_of(name, record.id).write_twice(std::as_bytes(std::span(&record.last_event, 1)));
 }
 
 void PublisherFiles::add(const std::string& name, const PublisherRecord& record) {
-    write(name, record, true);
+    write(name, record);
 }
 
 void PublisherFiles::save(const std::map<std::string, PublisherRecord>& changed, Sequence through) {
-    for (const auto& [name, record] : changed) write(name, record, false);
+    for (const auto& [name, record] : changed) write(name, record);
     extent_.write(std::as_bytes(std::span(&through, 1)));
     through_ = through;
 }

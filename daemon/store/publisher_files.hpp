@@ -34,7 +34,7 @@ class PublisherFiles {
 
   private:
     [[nodiscard]] StateFile& file_of(const std::string& name, std::uint32_t id);
-    void write(const std::string& name, const PublisherRecord& record, bool twice);
+    void write(const std::string& name, const PublisherRecord& record);
     std::unique_ptr<Directory> directory_;
     layout::Uuid topic_;
     StateFile extent_;

@@ -79,6 +79,20 @@ TEST_F(PublisherFilesTest, ADamagedOneKeepsItsIdAndNothingIsTold) {
     }
 }
 
+/// An older record would have its publisher publish twice.
+TEST_F(PublisherFilesTest, NoPageOfOneIsMissed) {
+    files.add("a", {.id = 7});
+    files.save({{"a", {7, 100}}}, 1'000);
+    files.save({{"a", {7, 101}}}, 1'001);
+    for (std::size_t page = 0; page < 2; ++page) {
+        auto bytes = disk.files();
+        bytes.at("a.7.pub").at(page * StateFile::slot_bytes + 64) ^= std::byte{1};
+        const auto loaded = load(std::move(bytes));
+        EXPECT_THAT(loaded.records, ElementsAre(Pair("a", PublisherRecord{7, 101}))) << page;
+        EXPECT_THAT(loaded.damaged, IsEmpty());
+    }
+}
+
 TEST_F(PublisherFilesTest, WithoutTheirExtentNothingIsTold) {
     files.add("a", {.id = 7});
     files.save({{"a", {7, 100}}}, 1'000);
