@@ -47,6 +47,7 @@ class Damage:
 
     def __init__(self, whole, directory):
         shutil.copytree(whole / "state", directory / "state")
+        (directory / "state/socket").unlink() # it is another bus
         self.directory = directory
         self.topic = directory / "state/topics/numbers"
         self.files = {file: bytearray(file.read_bytes()) for file in sorted(self.topic.glob("*.seg"))}
