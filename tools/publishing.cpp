@@ -7,6 +7,7 @@
 #include "tools/peers.hpp"
 
 #include <fmt/format.h>
+#include <limits>
 #include <unistd.h>
 
 namespace shmbus::tools {
@@ -38,6 +39,16 @@ Attributes Publishing::attributes() const {
     return attributes;
 }
 
+void Publishing::require_id() const {
+    if (arguments_.as.empty()) return;
+    constexpr auto largest = std::numeric_limits<std::uint64_t>::max();
+    if (arguments_.id ? next_id_ != 0 : publisher_.last_event_id() != largest) return;
+    throw Failure(ExitCode::refused,
+                  fmt::format("publisher '{}' of topic '{}' has used the largest id there is: "
+                              "publish as another one",
+                              arguments_.as, arguments_.topic));
+}
+
 void Publishing::run(Tally& tally) {
     const OnInterrupt guard(publisher_);
     const auto begin = Clock::now();
@@ -48,6 +59,7 @@ void Publishing::run(Tally& tally) {
             sleep_until(begin +
                         std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double>(
                             static_cast<double>(tally.count) / *arguments_.rate)));
+        require_id();
         const PublishResult result = wait_for_room(payload);
         if (next_id_ != 0) ++next_id_;
         if (result.outcome == PublishOutcome::duplicate) {

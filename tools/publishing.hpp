@@ -46,6 +46,8 @@ class Publishing {
 
   private:
     [[nodiscard]] Attributes attributes() const;
+    /// @throws Failure when there is none left for the next event
+    void require_id() const;
     void publish(std::string_view payload);
     PublishResult wait_for_room(std::string_view payload);
     [[nodiscard]] bool topic_blocks();

@@ -223,6 +223,7 @@ kj::Promise<void> SessionServer::openSegment(OpenSegmentContext context) {
         segment.setEnd(found->end);
         segment.setBytes(found->bytes);
         segment.setDurable(found->durable);
+        if (!found->file) return;
         const auto file = std::make_shared<const base::Fd>(std::move(found->file));
         segment.setFile(kj::heap<FileServer>(client_, file));
         client_->in_flight.push_back(file);

@@ -5,6 +5,7 @@
 #include "shmbus/error.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 
 namespace shmbus::registry {
 
@@ -119,6 +120,8 @@ Registry::Page Registry::list(std::string_view after, std::size_t limit) {
             ++asleep;
         } catch (const std::exception& e) {
             unavailable_.emplace(asleep->first, e.what());
+            system::log(system::Level::error,
+                        fmt::format("topic {} is not there: {}", asleep->first, e.what()));
             asleep = asleep_.erase(asleep);
         }
     }

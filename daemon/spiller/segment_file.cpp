@@ -9,21 +9,29 @@ namespace shmbus::spiller {
 
 namespace {
 
+/// Whether it is the daemon that can open no file just now, and not this one that cannot be read.
+bool is_passing(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+}
+
 std::optional<SegmentFile> open_one(const DiskTopic& topic, const Kept& kept, std::size_t i) {
     const bool is_last = i + 1 == kept.segments.size();
-    const Sequence first = kept.segments[i];
-    const std::string path = topic.path() + '/' + layout::segment_name(first);
-    base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd) {
-        if (errno == ENOENT) return std::nullopt; // expired, or removed, since `kept` was made
-        throw store::FileError("opening", path, errno);
-    }
+    SegmentFile found;
+    found.first = kept.segments[i];
+    found.end = is_last ? kept.written + 1 : kept.segments[i + 1];
+    found.durable = kept.durable;
+    const std::string path = topic.path() + '/' + layout::segment_name(found.first);
+    base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd && errno == ENOENT) return std::nullopt; // expired, or removed, since `kept` was made
+    if (!fd && is_passing(errno)) throw store::FileError("opening", path, errno);
     struct stat status {};
-    if (::fstat(fd.get(), &status) != 0) throw store::FileError("looking at", path, errno);
-    const auto bytes =
-        is_last ? kept.last_bytes : static_cast<std::uint64_t>(std::max<off_t>(status.st_size, 0));
-    return SegmentFile{first, is_last ? kept.written + 1 : kept.segments[i + 1], bytes,
-                       kept.durable, std::move(fd)};
+    if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return found;
+    const auto size = static_cast<std::uint64_t>(std::max<off_t>(status.st_size, 0));
+    const auto bytes = is_last ? kept.last_bytes : size;
+    if (bytes < layout::segment_header_bytes || bytes > size) return found;
+    found.bytes = bytes;
+    found.file = std::move(fd);
+    return found;
 }
 
 } // namespace
@@ -46,8 +54,15 @@ std::optional<SegmentFile> open_segment_of_time(const DiskTopic& topic, std::uin
     if (kept.segments.empty()) return std::nullopt;
     const auto directory = store::open_directory(topic.path());
     const auto max_time_before = [&](std::size_t i) {
-        return store::read_header(*directory, topic.uuid(), kept.segments[i])
-            .header.max_time_before;
+        for (; i < kept.segments.size(); ++i) {
+            try {
+                return store::read_header(*directory, topic.uuid(), kept.segments[i])
+                    .header.max_time_before;
+            } catch (const Error&) {
+                continue; // what comes before the next one has this in it
+            }
+        }
+        return ~std::uint64_t{0};
     };
     return open_one(topic, kept,
                     spill::segment_at_time(kept.segments.size(), max_time_before, time_ns));

@@ -11,7 +11,7 @@ struct SegmentFile {
     Sequence end = 0;        // behind its last sequence, or behind what is in it by now
     std::uint64_t bytes = 0; // with these in them; what is behind may grow or go away
     Sequence durable = 0;
-    base::Fd file;
+    base::Fd file; // none, and no bytes: it cannot be read
 };
 
 /// The file with sequence `from`; the oldest one, if that is gone. Nothing when nothing at or behind

@@ -73,7 +73,11 @@ StateDirectory::StateDirectory(const std::string& path)
             fmt::format("{} was laid out by a newer version (format {}, this one knows {}): "
                         "use a newer shmbusd",
                         path_, record->format, format));
-    for (const char* const name : {"/topics", "/removed"}) (void)make_directory(path_ + name);
+    for (const char* const name : {"/topics", "/removed"}) {
+        if (make_directory(path_ + name) || fs::is_directory(fs::symlink_status(path_ + name)))
+            continue; // what a link leads to is somebody else's
+        throw Error(Errc::bad_argument, path_ + name + " is no directory: move it away");
+    }
     if (!record) {
         BusRecord fresh{{}, format, 0};
         base::fill_random(std::as_writable_bytes(std::span(fresh.bus)));
@@ -86,6 +90,9 @@ StateDirectory::StateDirectory(const std::string& path)
 void StateDirectory::belong_to(const std::string& socket) const {
     const std::string file = path_ + "/socket";
     const std::string own = fs::absolute(socket).string();
+    const auto status = fs::symlink_status(file);
+    if (fs::exists(status) && !fs::is_regular_file(status))
+        throw Error(Errc::bad_argument, file + " is no file: move it away");
     std::string owner; // empty as well when a crash has torn it
     std::getline(std::ifstream(file), owner);
     if (owner == own) return;

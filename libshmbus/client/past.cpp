@@ -20,9 +20,10 @@ constexpr auto pause = 20ms;
 
 void check(const control::SegmentFile& file) {
     struct stat status {};
-    if (::fstat(file.file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
-        static_cast<std::uint64_t>(status.st_size) < file.bytes ||
-        file.bytes < layout::segment_header_bytes || file.first == 0 || file.end < file.first)
+    if (file.first == 0 || file.end < file.first ||
+        (file.bytes != 0 && (::fstat(file.file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+                             static_cast<std::uint64_t>(status.st_size) < file.bytes ||
+                             file.bytes < layout::segment_header_bytes)))
         throw Error(Errc::damaged, "the daemon sent a file that is no segment as it says");
 }
 
@@ -36,10 +37,24 @@ Past::SegmentPtr Past::open(std::uint64_t from, bool by_time,
     auto file = lease_.segment(from, by_time, limit);
     if (!file) return nullptr;
     check(*file);
+    if (file->bytes == 0) return unreadable(*file, "it cannot be opened, or is no whole file");
     base::Mapping mapping(file->file, base::Access::read_only, file->bytes);
-    const spill::SegmentView view(mapping.bytes(), lease_.uuid, file->first,
-                                  {.end = file->end, .durable_through = file->durable});
-    return new Segment(file->first, file->end, std::move(mapping), view);
+    try {
+        const spill::SegmentView view(mapping.bytes(), lease_.uuid, file->first,
+                                      {.end = file->end, .durable_through = file->durable});
+        return new Segment(file->first, file->end, std::move(mapping), view);
+    } catch (const Error& e) {
+        if (e.code() != Errc::damaged) throw;
+        return unreadable(*file, e.what());
+    }
+}
+
+Past::SegmentPtr Past::unreadable(const control::SegmentFile& file, const std::string& why) const {
+    base::log(LogLevel::warning, "topic " + lease_.topic + ": the events from " +
+                                     std::to_string(file.first) + " to " +
+                                     std::to_string(file.end - 1) + " are lost with file " +
+                                     layout::segment_name(file.first) + ": " + why);
+    return new Segment(file.first, file.end, {}, std::nullopt);
 }
 
 std::optional<Sequence> Past::oldest() {
@@ -50,7 +65,8 @@ std::optional<Sequence> Past::oldest() {
 std::optional<Sequence> Past::at_time(std::uint64_t time_ns) {
     const auto segment = open(time_ns, true, patience);
     if (!segment) return std::nullopt;
-    auto cursor = segment->view.seek_time(time_ns);
+    if (!segment->view) return segment->first; // it may have been here
+    auto cursor = segment->view->seek_time(time_ns);
     while (cursor.expected() < segment->end) {
         const auto found = cursor.next();
         if (found == spill::Found::event) return cursor.sequence();
@@ -105,11 +121,12 @@ bool Past::open_next(Deadline limit) {
     auto segment = open(next_, false, rest);
     if (!segment || segment->end <= next_) return false;
     segment_ = std::move(segment);
-    cursor_ = segment_->view.seek(next_);
+    if (segment_->view) cursor_ = segment_->view->seek(next_);
     return true;
 }
 
 Past::Look Past::read(ring::Place& place) {
+    if (!segment_->view) return report(segment_->end - 1, GapReason::corrupt);
     constexpr int many = 1024;
     for (int i = 0; i < many; ++i) {
         switch (cursor_.next()) {

@@ -19,12 +19,12 @@ class Past {
     /// A file, for as long as somebody reads events in it: all on one thread, so the count is no atomic.
     struct Segment : boost::intrusive_ref_counter<Segment, boost::thread_unsafe_counter> {
         Segment(Sequence begin, Sequence behind, base::Mapping mapping,
-                const spill::SegmentView& segment)
+                std::optional<spill::SegmentView> segment)
             : first(begin), end(behind), file(std::move(mapping)), view(segment) {}
         const Sequence first;
         const Sequence end;
         const base::Mapping file;
-        const spill::SegmentView view;
+        const std::optional<spill::SegmentView> view; // none: nothing of it can be read
     };
     using SegmentPtr = boost::intrusive_ptr<Segment>;
 
@@ -55,6 +55,8 @@ class Past {
   private:
     [[nodiscard]] SegmentPtr open(std::uint64_t from, bool by_time,
                                   std::chrono::nanoseconds limit) const;
+    [[nodiscard]] SegmentPtr unreadable(const control::SegmentFile& file,
+                                        const std::string& why) const;
     /// Whether `next_` is in the segment at hand, or behind a gap that is reported first.
     bool has_next(Deadline limit) noexcept;
     bool open_next(Deadline limit);

@@ -170,6 +170,10 @@ std::optional<SegmentFile> Caller::open_segment(std::uint64_t lease, std::uint64
         const auto segment = answer.getSegment();
         opened = SegmentFile{
             segment.getFirst(), segment.getEnd(), segment.getBytes(), segment.getDurable(), {}};
+        if (!segment.hasFile()) {
+            opened->bytes = 0;
+            return kj::READY_NOW;
+        }
         auto file = segment.getFile();
         auto fd = file.getFd();
         return fd

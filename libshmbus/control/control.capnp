@@ -169,7 +169,7 @@ struct Segment {
   end @1 :UInt64;        # behind its last sequence, or behind what is in the file by now
   bytes @2 :UInt64;      # so much of it is there to be looked at; the file may grow or shrink beyond
   durable @3 :UInt64;    # what is missing up to here is damage
-  file @4 :Memory;       # opened read-only
+  file @4 :Memory;       # opened read-only; null, and no bytes: it cannot be read
 }
 
 struct TopicOptions {

@@ -24,7 +24,7 @@ struct SegmentFile {
     Sequence end = 0;        // behind its last sequence, or behind what is in it by now
     std::uint64_t bytes = 0; // with these in them
     Sequence durable = 0;    // what is missing up to here is damage
-    base::Fd file;
+    base::Fd file;           // none, and no bytes: it cannot be read
 };
 
 /// What the daemon gave for one publisher or subscriber. The holder maps `ring` and `readers`,

@@ -3,9 +3,13 @@
 #include "support/daemon_process.hpp"
 
 #include <atomic>
+#include <csignal>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <gmock/gmock.h>
 #include <map>
+#include <sys/stat.h>
 #include <thread>
 
 #include <shmbus/shmbus.hpp>
@@ -267,6 +271,52 @@ TEST_F(DiskTest, ADamagedEventIsTheOnlyOneThatIsMissed) {
     expect_run(subscription, 1, 320);
     EXPECT_EQ(next(subscription), "gap 321-321 corrupt");
     expect_run(subscription, 322, 1'000);
+}
+
+/// One of several files, whatever is in its place.
+TEST_F(DiskTest, AFileThatCannotBeReadIsOneGap) {
+    auto options = on_disk();
+    options.keep_bytes = 0; // for ever
+    bus.remove_topic("orders");
+    bus.create_topic("orders", options);
+    publish(8'000);
+    const auto files = segments();
+    ASSERT_GE(files.size(), 3U);
+    const auto hit = std::next(files.begin());
+    const Sequence first = hit->first;
+    const Sequence end = std::next(hit)->first;
+    const auto file = hit->second;
+    const auto whole = state.path() / "whole";
+    const std::map<std::string, std::function<void()>> replacements{
+        {"empty", [&] { std::ofstream(file).close(); }},
+        {"garbage", [&] { std::ofstream(file) << std::string(100'000, '?'); }},
+        {"a directory", [&] { fs::create_directory(file); }},
+        {"a link", [&] { fs::create_symlink(whole, file); }},
+        {"a fifo", [&] { ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0); }},
+    };
+    for (const auto& [what, replace] : replacements) {
+        SCOPED_TRACE(what);
+        daemon.kill(SIGTERM);
+        daemon.wait();
+        fs::rename(file, whole);
+        replace();
+        daemon.restart();
+        auto subscription = bus.subscribe("orders", {.start = Start::all()});
+        expect_run(subscription, 1, first - 1);
+        EXPECT_EQ(next(subscription),
+                  "gap " + std::to_string(first) + '-' + std::to_string(end - 1) + " corrupt");
+        expect_run(subscription, end, published);
+        auto inside = bus.subscribe("orders", {.start = Start::sequence(first + 5)});
+        EXPECT_EQ(next(inside),
+                  "gap " + std::to_string(first + 5) + '-' + std::to_string(end - 1) + " corrupt");
+        auto by_time = bus.subscribe("orders", {.start = Start::time({})});
+        EXPECT_EQ(next(by_time), "1");
+        daemon.kill(SIGTERM);
+        daemon.wait();
+        fs::remove(file);
+        fs::rename(whole, file);
+        daemon.restart();
+    }
 }
 
 TEST_F(DiskTest, ATopicThatIsRemovedEnds) {

@@ -77,6 +77,13 @@ TEST(Shmbusd, RefusesAStateDirectoryThatIsNotForIt) {
                           ", not of that at " + other +
                           ": choose another --state-dir; if the bus has moved, remove " + state +
                           "/socket"));
+    fs::remove(state + "/socket");
+    ASSERT_EQ(::mkfifo((state + "/socket").c_str(), 0600), 0);
+    EXPECT_THAT(refusal(state), HasSubstr("/socket is no file: move it away"));
+    fs::remove(state + "/removed");
+    fs::create_symlink(directory.path(), state + "/removed");
+    EXPECT_THAT(refusal(state), HasSubstr("/removed is no directory: move it away"));
+    fs::remove(state + "/removed");
     {
         const auto top = store::open_directory(state);
         store::StateFile bus(*top, "bus", {});

@@ -20,6 +20,16 @@ class NamedTest(harness.BusTest):
     def tally(self, topic, first, last, count):
         return {"topic": topic, "first": first, "last": last, "count": count}
 
+    def test_the_largest_id(self):
+        """Behind it there is none, and no event is left out in silence."""
+        topic = self.topic(memory=False)
+        largest = ("--as", "clerk", "--id", str(2**64 - 1))
+        message = "publisher 'clerk' of topic '" + topic + "' has used the largest id there is"
+        self.run_failing(6, message, "pub", topic, *largest, "--lines", stdin=b"a\nb\n")
+        self.assertEqual([event["payload"] for event in self.events(topic, 1)], ["a"])
+        self.run_failing(6, message, "pub", topic, "c", "--as", "clerk")
+        self.assertEqual(self.run_ok("pub", topic, "a", *largest, "--json").json["duplicates"], 1)
+
     def test_lines_again(self):
         """Whoever begins his file anew adds what is new of it; no event has no id."""
         topic = self.topic(memory=False)
