@@ -34,12 +34,21 @@ std::optional<SegmentFile> open_one(const DiskTopic& topic, const Kept& kept, st
     return found;
 }
 
+/// A gap that the first file begins with may be on its way there: who reads must not begin behind it.
+SegmentFile none_yet(const Kept& kept) {
+    SegmentFile place;
+    place.first = place.end = kept.written + 1;
+    place.durable = kept.durable;
+    return place;
+}
+
 } // namespace
 
 std::optional<SegmentFile> open_segment(const DiskTopic& topic, Sequence from) {
     for (;;) {
         const auto kept = topic.kept();
-        if (kept.segments.empty() || from > kept.written) return std::nullopt;
+        if (kept.segments.empty()) return none_yet(kept);
+        if (from > kept.written) return std::nullopt;
         const auto behind = std::upper_bound(kept.segments.begin(), kept.segments.end(), from);
         const auto i = std::max<std::ptrdiff_t>(behind - kept.segments.begin(), 1) - 1;
         if (auto file = open_one(topic, kept, static_cast<std::size_t>(i))) return file;
@@ -51,7 +60,7 @@ std::optional<SegmentFile> open_segment(const DiskTopic& topic, Sequence from) {
 
 std::optional<SegmentFile> open_segment_of_time(const DiskTopic& topic, std::uint64_t time_ns) {
     const auto kept = topic.kept();
-    if (kept.segments.empty()) return std::nullopt;
+    if (kept.segments.empty()) return none_yet(kept);
     const auto directory = store::open_directory(topic.path());
     const auto max_time_before = [&](std::size_t i) {
         for (; i < kept.segments.size(); ++i) {

@@ -15,9 +15,10 @@ struct SegmentFile {
 };
 
 /// The file with sequence `from`; the oldest one, if that is gone. Nothing when nothing at or behind
-/// `from` is in a file. @throws Error
+/// `from` is in a file. Where there is no file at all: one without bytes or an event, where the first will
+/// begin. @throws Error
 [[nodiscard]] std::optional<SegmentFile> open_segment(const DiskTopic& topic, Sequence from);
-/// The file to look in for the first event of this time or later. Nothing when there is no file.
+/// The file to look in for the first event of this time or later.
 [[nodiscard]] std::optional<SegmentFile> open_segment_of_time(const DiskTopic& topic,
                                                               std::uint64_t time_ns);
 

@@ -37,6 +37,7 @@ Past::SegmentPtr Past::open(std::uint64_t from, bool by_time,
     auto file = lease_.segment(from, by_time, limit);
     if (!file) return nullptr;
     check(*file);
+    if (file->end == file->first) return new Segment(file->first, file->end, {}, std::nullopt);
     if (file->bytes == 0) return unreadable(*file, "it cannot be opened, or is no whole file");
     base::Mapping mapping(file->file, base::Access::read_only, file->bytes);
     try {

@@ -24,14 +24,14 @@ class Past {
         const Sequence first;
         const Sequence end;
         const base::Mapping file;
-        const std::optional<spill::SegmentView> view; // none: nothing of it can be read
+        const std::optional<spill::SegmentView> view; // none: nothing in it can be read
     };
     using SegmentPtr = boost::intrusive_ptr<Segment>;
 
     /// Both outlive it. @pre the topic is on disk
     Past(const control::Lease& lease, const ring::Topic& topic, const ring::Filter& filter);
 
-    /// Where its oldest file begins, if there is one. @throws Error
+    /// Where its oldest file begins, or will begin. @throws Error
     [[nodiscard]] std::optional<Sequence> oldest();
     /// The first event of this time or later, if it is in a file. @throws Error
     [[nodiscard]] std::optional<Sequence> at_time(std::uint64_t time_ns);

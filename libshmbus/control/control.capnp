@@ -117,7 +117,7 @@ interface Session {
   # For a subscriber of a topic on disk a file of it, for reading: the one with sequence `from`, or the
   # oldest one if that is gone, which then begins behind it. By time: the one in which the first event of
   # time `from` (ns since 1970) or later is to be looked for. Null: nothing at or behind `from` is in a
-  # file yet.
+  # file yet. Before there is any file: one without an event, `end` = `first`, where the first will begin.
 
   persist @15 (lease :UInt64) -> (refusal :Refusal);
   # What the holder of a durable subscription has noted in its page is on disk when this is answered.

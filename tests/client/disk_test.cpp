@@ -123,6 +123,22 @@ TEST_F(DiskTest, AfterTheDaemonWasKilledWhatWasDurableIsThereAndTheRestIsOneGap)
 }
 
 /// It falls behind and catches up, again and again, while events come.
+/// It is told of also before it is in a file.
+TEST_F(DiskTest, AGapThatATopicBeginsWith) {
+    for (int i = 0; i < 8; ++i) {
+        const auto name = "new" + std::to_string(i);
+        bus.create_topic(name, on_disk());
+        daemon.kill(SIGKILL);
+        daemon.wait();
+        daemon.restart();
+        Bus anew({.socket = daemon.socket()});
+        const auto start = i % 2 == 0 ? Start::all() : Start::time({});
+        auto subscription = anew.subscribe(name, {.start = start});
+        const auto head = bus.topic(name).head;
+        ASSERT_EQ(next(subscription), "gap 1-" + std::to_string(head) + " lost");
+    }
+}
+
 TEST_F(DiskTest, FromFilesToTheRingAndBackWithoutAGapOrARepeat) {
     constexpr Sequence count = 30'000;
     auto fast = bus.subscribe("orders", {.start = Start::all()});
