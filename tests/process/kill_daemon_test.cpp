@@ -97,9 +97,10 @@ TEST_F(KillDaemon, NobodyNotices) {
     const auto published = load_.stop();
 
     Bus bus({.socket = daemon_.socket()});
-    EXPECT_EQ(bus.topic("kept").head, published.at("kept")) << "no sequence but those of events";
-    EXPECT_EQ(bus.topic("fast").head, published.at("fast"));
-    for (const auto& [topic, count] : published) RecordProperty(topic, std::to_string(count));
+    for (const auto& [topic, sum] : published) {
+        EXPECT_EQ(bus.topic(topic).head, sum.events) << "no sequence but those of events";
+        RecordProperty(topic, std::to_string(sum.events));
+    }
     std::sort(times.begin(), times.end());
     // Not the slowest: a disk that others keep busy may take seconds for one sync.
     EXPECT_LT(times[times.size() * 9 / 10], 1s) << daemon_.process().log();
@@ -120,8 +121,7 @@ TEST_F(KillDaemon, WhatIsDamagedClientsHandBack) {
     }
     const auto published = load_.stop();
     Bus bus({.socket = daemon_.socket()});
-    EXPECT_EQ(bus.topic("kept").head, published.at("kept"));
-    EXPECT_EQ(bus.topic("fast").head, published.at("fast"));
+    for (const auto& [topic, sum] : published) EXPECT_EQ(bus.topic(topic).head, sum.events);
 }
 
 } // namespace

@@ -37,19 +37,28 @@ SHMBUS_WORKER(unbroken_publisher) {
     return 0;
 }
 
-/// unbroken_subscriber SOCKET TOPIC NAME: every event from the first on; how many, when it is told the
-/// last one.
+/// unbroken_subscriber SOCKET TOPIC NAME: every event from the first on, until there were as many as it is
+/// told; how many, and how many sequences were none.
 SHMBUS_WORKER(unbroken_subscriber) {
     Bus bus({.socket = args.text(0)});
     auto subscription = bus.subscribe(args.text(1), {.start = Start::all(), .name = args.text(2)});
-    static std::atomic<Sequence> last{~Sequence{0}};
-    std::thread([] { last = std::stoull(hear()); }).detach();
+    static std::atomic<std::uint64_t> all{~std::uint64_t{0}};
+    std::thread([] { all = std::stoull(hear()); }).detach();
     say("ready");
     Checker checker;
     Sequence next = 1;
-    while (next <= last) {
+    std::uint64_t aborted = 0;
+    while (next - 1 - aborted < all) {
         const auto received = subscription.receive(100ms);
-        if (std::holds_alternative<Gap>(received)) throw std::runtime_error("a gap");
+        if (const auto* gap = std::get_if<Gap>(&received)) {
+            if (gap->reason != GapReason::aborted || gap->first != next)
+                throw std::runtime_error("a gap in " + args.text(1) + ": " +
+                                         std::to_string(gap->first) + " to " +
+                                         std::to_string(gap->last) + ' ' + name_of(gap->reason));
+            aborted += gap->last - gap->first + 1;
+            next = gap->last + 1;
+            continue;
+        }
         const auto* event = std::get_if<Event>(&received);
         if (event == nullptr) {
             if (std::get<Nothing>(received) != Nothing::timed_out)
@@ -60,7 +69,7 @@ SHMBUS_WORKER(unbroken_subscriber) {
         if (!checker.check(*event)) throw std::runtime_error("a torn event");
     }
     if (checker.missing() != 0) throw std::runtime_error("events are missing");
-    say("count " + std::to_string(next - 1));
+    say("count " + std::to_string(next - 1 - aborted) + ' ' + std::to_string(aborted));
     return 0;
 }
 
@@ -112,17 +121,21 @@ bool UnbrokenLoad::is_known_to(Bus& bus) {
     return true;
 }
 
-std::map<std::string, std::uint64_t> UnbrokenLoad::stop() {
-    std::map<std::string, std::uint64_t> published;
+std::map<std::string, UnbrokenLoad::Sum> UnbrokenLoad::stop() {
+    std::map<std::string, Sum> sums;
     for (auto& [topic, child] : publishers_) child.say("stop");
-    for (auto& [topic, child] : publishers_) published[topic] += child.hear_numbers("count").at(0);
-    for (auto& [topic, child] : subscribers_) child.say(std::to_string(published[topic]));
-    for (auto& [topic, child] : subscribers_)
-        if (child.hear_numbers("count").at(0) != published[topic])
+    for (auto& [topic, child] : publishers_)
+        sums[topic].events += child.hear_numbers("count").at(0);
+    for (auto& [topic, child] : subscribers_) child.say(std::to_string(sums[topic].events));
+    for (auto& [topic, child] : subscribers_) {
+        const auto seen = child.hear_numbers("count");
+        if (seen.at(0) != sums[topic].events)
             throw std::runtime_error("another count in topic " + topic);
+        sums[topic].aborted = seen.at(1);
+    }
     for (auto& [topic, child] : subscribers_) expect_end(child);
     for (auto& [topic, child] : publishers_) expect_end(child);
-    return published;
+    return sums;
 }
 
 } // namespace shmbus::test

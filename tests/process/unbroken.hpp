@@ -19,9 +19,14 @@ class UnbrokenLoad {
     [[nodiscard]] bool goes_on();
     /// Whether the daemon knows of everybody.
     [[nodiscard]] static bool is_known_to(Bus& bus);
-    /// Ends publishers, then subscribers; how many events there were, by topic.
-    /// @throws std::runtime_error when anybody has noticed anything
-    std::map<std::string, std::uint64_t> stop();
+    struct Sum {
+        std::uint64_t events = 0;
+        /// Sequences that a publisher had taken when an orderly stop closed the ring; it took another one.
+        std::uint64_t aborted = 0;
+    };
+    /// Ends publishers, then subscribers; what there was, by topic.
+    /// @throws std::runtime_error when anybody has noticed anything else
+    std::map<std::string, Sum> stop();
 
   private:
     std::multimap<std::string, Child> publishers_; // by topic
