@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <utility>
 
 namespace shmbus::store {
 
@@ -88,6 +89,8 @@ void StateFile::write(std::span<const std::byte> record) {
         auto file = std::move(file_);
         file->write_at(slot, next_slot_ * slot_bytes);
         file->sync_data();
+        // The process that made it may have failed to do this, or have been killed before.
+        if (!std::exchange(is_entry_on_disk_, true)) directory_.sync_directory();
         file_ = std::move(file);
     } else {
         replace(slot);
@@ -111,6 +114,7 @@ void StateFile::replace(std::span<const std::byte> slot) {
     file->sync_data();
     directory_.rename(fresh, name_);
     directory_.sync_directory();
+    is_entry_on_disk_ = true;
     file_ = std::move(file);
 }
 

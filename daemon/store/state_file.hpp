@@ -62,6 +62,7 @@ class StateFile {
     std::optional<std::vector<std::byte>> record_;
     std::uint64_t generation_ = 0;
     std::size_t next_slot_ = 0;
+    bool is_entry_on_disk_ = false; // that of the directory, for all this process knows
 };
 
 } // namespace shmbus::store
