@@ -156,23 +156,27 @@ kj::Promise<void> SessionServer::openSubscriber(OpenSubscriberContext context) {
 
 kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
     std::shared_ptr<registry::Topic> topic;
+    registry::Sessions::LeaseId lease = 0;
     kj::Promise<void> settled = kj::READY_NOW;
     auto answered = answer(context, "openPublisher", [&](auto parameters, auto results) {
         const auto wanted = openable(parameters.getTopic());
         const auto grant = sessions().lease_publisher(id(), wanted, parameters.getExclusive(),
                                                       to_string(parameters.getName()));
+        KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         results.setEntry(grant.entry.entry);
         results.setPublisher(grant.entry.id);
         results.setLastEventId(grant.entry.last_event);
         results.setLease(grant.lease);
-        topic = wanted;
+        lease = grant.lease;
         // It goes on behind its last event, which must not be lost any more with this daemon.
         auto& timer = client_->context.timer;
         if (grant.entry.last_event != 0)
-            settled = written(timer, topic, topic->head_hint(), timer.now() + longest_wait);
+            settled = written(timer, wanted, wanted->head_hint(), timer.now() + longest_wait);
+        topic = wanted;
     });
     if (!topic) return answered;
-    return settled.then([this, context, topic]() mutable {
+    return settled.then([this, context, topic, lease]() mutable {
+        KJ_ON_SCOPE_FAILURE(sessions().release(id(), lease));
         write_access(client_, topic, Role::publisher, context.getResults().initAccess());
     });
 }

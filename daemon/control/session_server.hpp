@@ -1,6 +1,7 @@
 // The requests of one client, as control.capnp tells them.
 //
-// Each is checked, done and answered in one turn of the event loop; the exception is drainTopic. A
+// Each is checked, done and answered in one turn of the event loop, but for those that wait: drainTopic, opening
+// a topic that clients may hand back, opening a named publisher, and what is answered when it is on disk. A
 // refusal is an Error, thrown by whoever finds the reason, and becomes a value of the answer here.
 #pragma once
 

@@ -16,7 +16,8 @@ namespace shmbus::client {
 
 class Past {
   public:
-    /// A file, for as long as somebody reads events in it: all on one thread, so the count is no atomic.
+    /// A file, or where one is or will be that cannot be read, for as long as somebody reads events in it: all on
+    /// one thread, so the count is no atomic.
     struct Segment : boost::intrusive_ref_counter<Segment, boost::thread_unsafe_counter> {
         Segment(Sequence begin, Sequence behind, base::Mapping mapping,
                 std::optional<spill::SegmentView> segment)
@@ -33,7 +34,8 @@ class Past {
 
     /// Where its oldest file begins, or will begin. @throws Error
     [[nodiscard]] std::optional<Sequence> oldest();
-    /// The first event of this time or later, if it is in a file. @throws Error
+    /// The first event of this time or later, if it is in a file; where the file that may have it begins if
+    /// that cannot be read. @throws Error
     [[nodiscard]] std::optional<Sequence> at_time(std::uint64_t time_ns);
 
     /// Goes on with `next`. What is in no file any more is expired up to `lost`; behind that the ring may
