@@ -70,32 +70,44 @@ std::vector<int> signals_that_stop() {
     return {SIGTERM, SIGINT, SIGHUP};
 }
 
-/// Takes the cursors of durable subscriptions, and puts topics to sleep, as long as there are such.
+/// Takes the cursors of durable subscriptions, gives up what stopped publishers have begun, and puts topics to
+/// sleep, as long as there are such.
 class Housekeeping {
   public:
     Housekeeping(kj::Timer& timer, registry::Registry& topics) : timer_(timer), topics_(topics) {}
     void start() {
         if (running_ || !topics_.has_chores()) return;
         running_ = true;
-        task_ = loop().eagerlyEvaluate(nullptr);
+        turns_ = turn().eagerlyEvaluate(nullptr);
     }
 
   private:
-    kj::Promise<void> loop() {
+    kj::Promise<void> turn() {
         return timer_.afterDelay(1 * kj::SECONDS).then([this]() -> kj::Promise<void> {
             topics_.take_stock();
-            if (++turn_ % turns_awake == 0) (void)topics_.put_to_sleep();
+            topics_.quarantine_stalled(); // what stands for a second, and up to twice as long
+            if (++turn_ % turns_awake == 0) {
+                topics_.look_for_sleepers();
+                sleeping_ = put_to_sleep().eagerlyEvaluate(nullptr);
+            }
             running_ = topics_.has_chores();
-            return running_ ? loop() : kj::Promise<void>(kj::READY_NOW);
+            return running_ ? turn() : kj::Promise<void>(kj::READY_NOW);
         });
+    }
+    kj::Promise<void> put_to_sleep() {
+        if (!topics_.put_to_sleep()) return kj::READY_NOW;
+        return timer_.afterDelay(pause).then([this] { return put_to_sleep(); });
     }
     /// So many seconds without anybody, and up to twice as many, until a topic falls asleep.
     static constexpr unsigned turns_awake = 5;
+    /// In which others are served while topics fall asleep.
+    static constexpr auto pause = 100 * kj::MILLISECONDS;
     kj::Timer& timer_;
     registry::Registry& topics_;
     bool running_ = false;
     unsigned turn_ = 0;
-    kj::Promise<void> task_ = kj::READY_NOW;
+    kj::Promise<void> turns_ = kj::READY_NOW;
+    kj::Promise<void> sleeping_ = kj::READY_NOW;
 };
 
 void stop(registry::Registry& topics) {
@@ -146,6 +158,7 @@ void run(const Options& options) {
         options.hello_timeout_ms * kj::MILLISECONDS,
         hand_back,
         [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch(id, std::move(pidfd)); },
+        [&](registry::SessionId id) { return supervisor.watch_thread(id); },
         [&] { house.start(); },
         {}};
     control::Server server(io, listener.fd(), context);

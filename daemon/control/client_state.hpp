@@ -31,8 +31,10 @@ struct Context {
     registry::HandBack& hand_back;
     /// Takes the pidfd of a new session's process.
     const std::function<void(registry::SessionId, base::Fd)> watch;
-    /// Somebody holds a durable subscription, whose cursor is to be taken every now and then; or a topic may
-    /// have lost its last user.
+    /// Makes the robust futex that the library's thread in such a process is to hold.
+    const std::function<base::Fd(registry::SessionId)> watch_thread;
+    /// Somebody publishes, or holds a durable subscription, whose cursor is to be taken every now and then; or a
+    /// topic may have lost its last user.
     const std::function<void()> keep_house;
     system::ThrottledLog peer_log;
 };

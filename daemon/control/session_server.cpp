@@ -41,6 +41,8 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
             client_->session = shared.sessions.open(client_->peer, client_->command);
             shared.watch(*client_->session, std::move(client_->pidfd));
         }
+        const auto thread =
+            std::make_shared<const base::Fd>(shared.watch_thread(*client_->session));
         shared.peer_log.log(system::Level::info,
                             fmt::format("session {}: {} (pid {}, user {}), {}{}", *client_->session,
                                         client_->command, client_->peer.pid, client_->peer.uid,
@@ -50,6 +52,8 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
         results.setTicket(shared.sessions.ticket_of(*client_->session));
         results.setResumed(resumed);
         results.setSession(kj::mv(server));
+        results.setThread(kj::heap<FileServer>(client_, thread));
+        client_->in_flight.push_back(thread);
     });
 }
 
@@ -173,6 +177,7 @@ kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
         if (grant.entry.last_event != 0)
             settled = written(timer, wanted, wanted->head_hint(), timer.now() + longest_wait);
         topic = wanted;
+        client_->context.keep_house();
     });
     if (!topic) return answered;
     return settled.then([this, context, topic, lease]() mutable {

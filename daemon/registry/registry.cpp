@@ -15,7 +15,6 @@ namespace shmbus::registry {
 
 namespace {
 
-constexpr std::uint64_t mib = 1U << 20U;
 /// Clients of an earlier daemon look for this one all 200 ms.
 constexpr auto grace = std::chrono::milliseconds(500);
 } // namespace
@@ -197,7 +196,7 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
         return false;
     }
     check_count(creator);
-    check_room(creator, Topic::need_of(Topic::parameters_of(options, first_)));
+    find_room(creator, Topic::need_of(Topic::parameters_of(options, first_)));
     if (options.retention == Retention::disk && storage_ == nullptr)
         throw Error(
             Errc::unsupported,
@@ -212,51 +211,6 @@ void Registry::check_available(const std::string& name) const {
     if (const auto found = unavailable_.find(name); found != unavailable_.end())
         throw Error(Errc::damaged,
                     "topic " + name + " is on disk and cannot be opened: " + found->second);
-}
-
-void Registry::check_count(uid_t creator) const {
-    std::size_t count = 0;
-    for (const auto& [name, topic] : topics_) count += topic->creator() == creator ? 1U : 0U;
-    for (const auto& [name, asleep] : asleep_) count += asleep.record.creator == creator ? 1U : 0U;
-    if (count >= max_topics_per_user)
-        throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
-                                             "remove some (shmbus topic rm)",
-                                             creator, count));
-}
-
-/// For one more that is awake.
-void Registry::check_room(uid_t creator, const MemoryNeed& need) {
-    std::size_t all = 0;
-    std::uint64_t used = 0;
-    const auto charge = [&](const Topic& topic) {
-        ++all;
-        if (topic.creator() == creator) used += topic.need().allocated;
-    };
-    for (const auto& [name, topic] : topics_) charge(*topic);
-    std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
-    for (const auto& removed : removed_)
-        if (const auto topic = removed.lock()) charge(*topic);
-    const std::size_t files = system::descriptor_limit();
-    const std::size_t for_topics = files - std::min(files / 2, descriptors_for_connections);
-    if ((all + 1) * descriptors_per_topic > for_topics)
-        throw Error(
-            Errc::limit,
-            fmt::format("the daemon may open {} files, which is enough for {} topics: remove "
-                        "some (shmbus topic rm), or start it with a higher limit (ulimit "
-                        "-n, LimitNOFILE=)",
-                        files, all));
-    if (need.allocated > max_memory_per_user - std::min(used, max_memory_per_user))
-        throw Error(Errc::limit,
-                    fmt::format("this topic needs {} MiB, and the topics of user {} have {} of the "
-                                "{} MiB a user may have: ask for fewer or smaller slots, or remove "
-                                "topics (shmbus topic rm)",
-                                need.allocated / mib + 1, creator, used / mib,
-                                max_memory_per_user / mib));
-    // Allocating more than there is would not fail: somebody would be killed for it.
-    if (const auto available = system::available_memory(); need.allocated > available / 2)
-        throw Error(Errc::limit, fmt::format("this topic needs {} MiB, and the host has {} MiB "
-                                             "available: ask for fewer or smaller slots",
-                                             need.allocated / mib + 1, available / mib));
 }
 
 std::shared_ptr<Topic> Registry::find(const std::string& name) {
@@ -290,10 +244,23 @@ void Registry::take_stock() {
         if (topic->subscriptions().any_held()) topic->subscriptions().take_stock();
 }
 
+void Registry::quarantine_stalled() {
+    for (const auto& [name, topic] : topics_) {
+        const auto stalled = topic->quarantine_stalled();
+        if (stalled.claims == 0) continue;
+        stall_log_.log(
+            system::Level::warning,
+            fmt::format("topic {}: {} events between {} and {} given up, as {} stopped in the "
+                        "middle of publishing them",
+                        name, stalled.claims, stalled.first, stalled.last,
+                        named(topic->publishers(stalled.owners))));
+    }
+}
+
 bool Registry::has_chores() const {
     return std::any_of(topics_.begin(), topics_.end(), [](const auto& named) {
         auto& topic = *named.second;
-        return topic.subscriptions().any_held() || is_unused(topic);
+        return topic.subscriptions().any_held() || is_unused(topic) || topic.publisher_count() != 0;
     });
 }
 

@@ -5,7 +5,8 @@
 // subscribers drain what they mapped, and the dead among its publishers are still reaped.
 //
 // A topic on disk that nobody uses is asleep: it has no memory, no open file, and nobody looks at it. Whoever
-// opens it wakes it up; some time after the last holder is gone it falls asleep again.
+// opens it wakes it up; some time after the last holder is gone it falls asleep again, at once where there is
+// no room for another one.
 //
 // A topic on disk that cannot be opened costs that topic and nothing else: its name stays taken, and
 // whoever asks for it is told why.
@@ -13,6 +14,7 @@
 
 #include "daemon/registry/topic.hpp"
 #include "daemon/spiller/storage.hpp"
+#include "daemon/system/log.hpp"
 
 #include <map>
 #include <memory>
@@ -91,12 +93,16 @@ class Registry {
     /// Without waking it up. @throws as find()
     [[nodiscard]] Entry look(const std::string& name);
 
-    /// Puts to sleep what nobody has used since the last time; whether there are others to come.
+    /// Finds what nobody has used since the last look.
+    void look_for_sleepers();
+    /// Puts some of these to sleep; whether some are left.
     bool put_to_sleep();
 
     /// Takes the cursors of all durable subscriptions that are held.
     void take_stock();
-    /// Whether one of these two has anything to do, now or soon.
+    /// Gives up what publishers had claimed by the last call and have not finished: they are stopped.
+    void quarantine_stalled();
+    /// Whether one of these has anything to do, now or soon.
     [[nodiscard]] bool has_chores() const;
     /// The daemon goes away in order: publishers get `closed`, and what is in the rings goes to disk.
     /// @returns the names of those where it did not, by the deadline
@@ -104,7 +110,13 @@ class Registry {
 
   private:
     void check_count(uid_t creator) const;
-    void check_room(uid_t creator, const MemoryNeed& need);
+    struct Shortage {
+        std::string what;
+        std::optional<uid_t> of = {}; // who has too much; nothing: all together
+    };
+    [[nodiscard]] std::optional<Shortage> shortage(uid_t creator, const MemoryNeed& need);
+    void find_room(uid_t creator, const MemoryNeed& need);
+    bool put_one_to_sleep(std::optional<uid_t> of);
     void check_available(const std::string& name) const;
     [[noreturn]] static void refuse_missing(const std::string& name);
     struct Asleep {
@@ -134,8 +146,10 @@ class Registry {
     std::map<std::string, std::shared_ptr<Topic>, std::less<>> topics_; // awake
     std::map<std::string, Asleep, std::less<>> asleep_;
     std::set<const Topic*> idle_;                                 // at the last look
+    std::vector<std::weak_ptr<Topic>> sleepers_;                  // idle at the one before, too
     std::map<std::string, std::string, std::less<>> unavailable_; // on disk: name, and why
     std::vector<std::weak_ptr<Topic>> removed_;                   // some of them still held
+    system::ThrottledLog stall_log_;
 };
 
 /// What the names begin with under which a topic's descriptors are kept: of its books, ring, readers, and of

@@ -264,6 +264,17 @@ bool Sessions::connection_closed(SessionId session) noexcept {
     return true;
 }
 
+std::uint32_t Sessions::thread_ended(SessionId session) noexcept {
+    const auto found = sessions_.find(session);
+    if (found == sessions_.end()) return 0;
+    std::map<Topic*, ring::Entries> publishers;
+    for (const auto& [id, held] : found->second.held)
+        if (held.publishes && held.entry) publishers[held.topic.get()].set(*held.entry);
+    std::uint32_t claims = 0;
+    for (const auto& [topic, entries] : publishers) claims += topic->quarantine(entries).claims;
+    return claims;
+}
+
 std::optional<Ended> Sessions::process_died(SessionId session) noexcept {
     auto gone = sessions_.extract(session);
     if (gone.empty()) return std::nullopt;

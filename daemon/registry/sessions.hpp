@@ -88,6 +88,9 @@ class Sessions {
 
     /// The connection is gone; whether the session is too.
     bool connection_closed(SessionId session) noexcept;
+    /// A thread that lives as long as its process has ended: its publishers do not go on, or not for long, and
+    /// their claims are given up. @returns how many
+    std::uint32_t thread_ended(SessionId session) noexcept;
     /// The process is dead; nothing if the session was gone already.
     std::optional<Ended> process_died(SessionId session) noexcept;
 

@@ -26,7 +26,7 @@ std::shared_ptr<Topic> Registry::wake(const std::string& name) {
     const auto asleep = asleep_.find(name);
     if (asleep == asleep_.end()) refuse_missing(name);
     const auto& record = asleep->second.record;
-    check_room(record.creator, Topic::need_of(Topic::parameters_of(record.options, first_)));
+    find_room(record.creator, Topic::need_of(Topic::parameters_of(record.options, first_)));
     auto log = storage_->open(name, record);
     spiller::give_up_promises(log);
     auto topic = make_on_disk(name, record, std::move(log));
@@ -61,22 +61,40 @@ bool Registry::is_idle(const Topic& topic) {
     return kept.trouble.empty() && (durable ? kept.durable : kept.written) >= topic.head_hint();
 }
 
-/// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
-bool Registry::put_to_sleep() {
+void Registry::look_for_sleepers() {
     std::set<const Topic*> idle;
-    std::vector<std::shared_ptr<Topic>> sleepers;
+    sleepers_.clear();
     for (const auto& [name, topic] : topics_) {
         if (!is_idle(*topic)) continue;
-        if (idle_.contains(topic.get())) sleepers.push_back(topic);
+        if (idle_.contains(topic.get())) sleepers_.push_back(topic);
         idle.insert(topic.get());
     }
     idle_ = std::move(idle);
-    // Who wakes up reads its cursors from the files.
-    if (!sleepers.empty() && !storage_->cursors().is_done()) return true;
+}
+
+/// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
+bool Registry::put_to_sleep() {
     const Deadline end(longest_absence);
-    for (auto next = sleepers.begin(); next != sleepers.end() && !end.passed(); ++next)
-        put_to_sleep(*next);
-    return !idle_.empty();
+    while (!sleepers_.empty() && !end.passed()) {
+        // Who wakes up reads its cursors from the files.
+        if (!storage_->cursors().is_done()) break;
+        const auto topic = sleepers_.back().lock();
+        sleepers_.pop_back();
+        if (topic && is_idle(*topic) && topics_.contains(topic->name())) put_to_sleep(topic);
+    }
+    return !sleepers_.empty();
+}
+
+bool Registry::put_one_to_sleep(std::optional<uid_t> of) {
+    if (storage_ == nullptr || !storage_->cursors().is_done()) return false;
+    std::shared_ptr<Topic> sleeper;
+    for (const auto& [name, topic] : topics_) {
+        if ((of && topic->creator() != *of) || !is_idle(*topic)) continue;
+        sleeper = topic;
+        if (idle_.contains(topic.get())) break; // for some time already
+    }
+    if (sleeper) put_to_sleep(sleeper);
+    return sleeper != nullptr;
 }
 
 void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {

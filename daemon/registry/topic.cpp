@@ -5,6 +5,7 @@
 #include "shmbus/error.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace shmbus::registry {
 
@@ -81,13 +82,15 @@ Topic::Topic(Books books, TopicMemory memory)
     : name_(books.topic()), uuid_(books.record().uuid), options_(books.record().options),
       parameters_(memory.parameters()), creator_(books.record().creator), books_(std::move(books)),
       memory_(std::move(memory)), view_(memory_.view()), publishers_(parameters_.max_publishers),
-      readers_(parameters_.max_readers), last_publisher_id_(books_.last_publisher()) {
+      readers_(parameters_.max_readers), tail_seen_(view_.ring.header().tail.load_acquire()),
+      tail_before_(tail_seen_), last_publisher_id_(books_.last_publisher()) {
     for (auto& reader : readers_) reader.last_token = random_token();
 }
 
 std::vector<Topic::Adopted> Topic::adopt_holders(const Whose& whose) {
     using Role = Books::Role;
     std::vector<Adopted> adopted;
+    tail_before_ = tail_seen_ - parameters_.capacity; // whatever was begun before
     // A ring that was closed when the last daemon ended in order is about to be opened again.
     if (view_.ring.header().state.load_acquire() ==
         static_cast<std::uint32_t>(layout::RingState::draining))
@@ -192,6 +195,23 @@ ring::Reaped Topic::reap() noexcept {
     return reaped;
 }
 
+ring::Quarantined Topic::quarantine(const ring::Entries& entries) noexcept {
+    if (is_exclusive()) return {};
+    const Sequence tail = view_.ring.header().tail.load_acquire();
+    return ring::quarantine_claims(view_, entries, tail - parameters_.capacity, tail);
+}
+
+ring::Quarantined Topic::quarantine_stalled() noexcept {
+    const Sequence tail = view_.ring.header().tail.load_acquire();
+    const Sequence end = std::exchange(tail_seen_, tail);
+    const Sequence begin = std::exchange(tail_before_, end);
+    if (tail == begin) return {}; // nothing new, now or the last time
+    if (somebody_is_behind(tail - 1)) view_.event_bell().ring_if_needed();
+    if (is_exclusive()) return {};
+    const Sequence count = std::min<Sequence>(end - begin, parameters_.capacity);
+    return ring::quarantine_claims(view_, ~ring::Entries(), end - count, end - 1);
+}
+
 std::optional<Topic::SubscriberEntry> Topic::lease_subscriber(const Holder& holder,
                                                               std::uint64_t lease) {
     const auto entry = first_free(readers_, [](const auto& reader) { return !reader.holder; });
@@ -243,10 +263,12 @@ void Topic::note_subscription(std::uint32_t entry, const std::string& name,
     books_.book(Books::Role::subscriber, entry, *booked);
 }
 
-std::vector<Holder> Topic::publishers() const {
+std::vector<Holder> Topic::publishers() const { return publishers(~ring::Entries()); }
+
+std::vector<Holder> Topic::publishers(const ring::Entries& entries) const {
     std::vector<Holder> holders;
-    for (const auto& held : publishers_)
-        if (held) holders.push_back(*held);
+    for (std::uint32_t p = 0; p < publishers_.size(); ++p)
+        if (entries[p] && publishers_[p]) holders.push_back(*publishers_[p]);
     return holders;
 }
 
@@ -296,6 +318,12 @@ Sequence Topic::first_hint() const noexcept {
     if (!disk_) return in_ring;
     const auto kept = disk_->kept();
     return kept.segments.empty() ? in_ring : std::min(in_ring, kept.segments.front());
+}
+
+bool Topic::somebody_is_behind(Sequence s) const noexcept {
+    for (std::uint32_t r = 0; r < readers_.size(); ++r)
+        if (readers_[r].holder && view_.readers.entry(r).cursor.load_acquire() < s) return true;
+    return false;
 }
 
 bool Topic::is_drained_hint() const noexcept {

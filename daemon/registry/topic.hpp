@@ -98,6 +98,15 @@ class Topic {
     /// Cleans up after all who abandoned an entry since the last time, together.
     ring::Reaped reap() noexcept;
 
+    /// These publishers do not go on, and are not known to be dead: what they have claimed is a tombstone.
+    /// An exclusive one keeps its claims, as nobody else publishes.
+    ring::Quarantined quarantine(const ring::Entries& entries) noexcept;
+    /// The same for whoever has not finished what it had claimed by the last call; who sleeps on events is
+    /// woken, in case that a publisher was stopped before it did that.
+    ring::Quarantined quarantine_stalled() noexcept;
+    /// Who has these publisher entries.
+    [[nodiscard]] std::vector<Holder> publishers(const ring::Entries& entries) const;
+
     /// What the books say of who holds what: `whose(booked)` is the holder, if there is still one. All
     /// entries of others are reaped.
     struct Adopted {
@@ -133,6 +142,9 @@ class Topic {
     /// Whether publishers wait for this subscriber, as shared memory has it.
     [[nodiscard]] bool gates(std::uint32_t reader) const noexcept;
 
+    /// Whether a subscriber has not acknowledged event `s`, or says so.
+    [[nodiscard]] bool somebody_is_behind(Sequence s) const noexcept;
+
     /// The last entry of a topic on disk is the spiller's.
     [[nodiscard]] std::size_t leasable_readers() const noexcept;
     /// Who has begun event `s` and not finished it; 0: nobody.
@@ -155,6 +167,8 @@ class Topic {
     std::vector<Reader> readers_;                   // by entry
     ring::Entries abandoned_publishers_;
     ring::Entries abandoned_readers_;
+    Sequence tail_seen_;   // by the last look for stalled publishers
+    Sequence tail_before_; // by the one before
     Subscriptions subscriptions_{uuid_, view_};
     std::shared_ptr<spiller::DiskTopic> disk_; // goes before the memory
     std::uint32_t last_publisher_id_ = 0;

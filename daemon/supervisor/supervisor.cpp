@@ -24,6 +24,7 @@ void Supervisor::watch(registry::SessionId session, base::Fd pidfd) {
 }
 
 void Supervisor::forget(registry::SessionId session) {
+    threads_.forget(session);
     const auto gone = watched_.extract(session);
     if (!gone.empty()) descriptors_.forget(gone.mapped().kept_as);
 }
@@ -38,6 +39,16 @@ void Supervisor::watch_on(registry::SessionId session, base::Fd pidfd) {
                    .then([this, session] { died(session); })
                    .exclusiveJoin(kj::mv(until_forgotten))
                    .attach(kj::mv(watched)));
+}
+
+void Supervisor::thread_ended(registry::SessionId session) noexcept {
+    const auto claims = sessions_.thread_ended(session);
+    const auto who = sessions_.holder(session);
+    if (claims != 0 && who)
+        log_.log(
+            system::Level::info,
+            fmt::format("session {}: {} (pid {}) is ending; gave up {} events that it had begun",
+                        session, who->command, who->pid, claims));
 }
 
 void Supervisor::died(registry::SessionId session) noexcept {

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -51,6 +52,8 @@ bool try_connect(const base::Fd& fd, const std::string& path) {
     default: base::throw_system("connecting to " + path, error);
     }
 }
+
+kj::Promise<kj::Maybe<int>> no_descriptor() { return kj::Maybe<int>(nullptr); }
 
 /// Stands for one of its descriptors, and keeps it open as long as it may be sent.
 class MappedMemory final : public protocol::Memory::Server {
@@ -176,8 +179,22 @@ kj::Promise<void> Link::say_hello() {
             ticket_ = answer.getTicket();
             base::log(LogLevel::info, "connected to the daemon at " + socket_ + ", " +
                                           to_string(answer.getServer()).substr(0, 64));
-            return answer.getResumed() ? resume() : restore(0);
+            const bool resumed = answer.getResumed();
+            return hold_thread(answer.hasThread() ? answer.getThread().getFd() : no_descriptor())
+                .then([this, resumed] { return resumed ? resume() : restore(0); })
+                .attach(kj::mv(answer));
         }));
+}
+
+/// From now on the daemon learns at once that this thread has ended.
+kj::Promise<void> Link::hold_thread(kj::Promise<kj::Maybe<int>> memory) {
+    return memory.then(trouble_.noting([this](const kj::Maybe<int>& received) {
+        KJ_IF_MAYBE (fd, received) {
+            base::Fd own(::fcntl(*fd, F_DUPFD_CLOEXEC, 0));
+            if (!own) base::throw_system("keeping a descriptor");
+            connection_->thread.emplace(own);
+        }
+    }));
 }
 
 /// Both sides agree on what is held before anything else is asked for.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/fd.hpp"
+#include "base/robust.hpp"
 #include "control/protocol.hpp"
 #include "layout/ring.hpp"
 
@@ -63,6 +64,7 @@ class Connection {
     [[nodiscard]] bool broken() const noexcept { return broken_; }
 
     std::optional<protocol::Session::Client> session; // after hello
+    std::optional<base::RobustHold> thread;           // while this one is there
 
   private:
     kj::Own<kj::AsyncCapabilityStream> stream_;
@@ -104,6 +106,7 @@ class Link final : private kj::TaskSet::ErrorHandler {
     [[nodiscard]] kj::Promise<void> greet(kj::TimePoint try_until);
     [[nodiscard]] kj::Promise<void> connect(base::Fd socket);
     [[nodiscard]] kj::Promise<void> say_hello();
+    [[nodiscard]] kj::Promise<void> hold_thread(kj::Promise<kj::Maybe<int>> memory);
     [[nodiscard]] kj::Promise<void> resume();
     [[nodiscard]] kj::Promise<void> restore(std::uint64_t behind);
     void broke();

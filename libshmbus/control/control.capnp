@@ -36,10 +36,14 @@ struct Refusal {
 interface Bus {
   # What a fresh connection sees.
   hello @0 (protocolMajor :UInt16, protocolMinor :UInt16, client :Text, ticket :UInt64)
-      -> (session :Session, server :Text, ticket :UInt64, resumed :Bool, refusal :Refusal);
+      -> (session :Session, server :Text, ticket :UInt64, resumed :Bool, thread :Memory,
+          refusal :Refusal);
   # `client` and `server` are versions for logs. At most one session a connection: a second hello
   # is refused with `busy`. A client that comes back sends the ticket that it was given: if its session
   # is still there (`resumed`), with what it holds, it goes on; else it has a new one, with a new ticket.
+  # `thread` is a page with a robust futex (base/robust.hpp) for the client to hold in a thread that lives as
+  # long as the connection: when that ends without letting go of it, what the client's publishers have
+  # begun is given up at once. Its process's pidfd says so much later if it is a large one.
 }
 
 interface Session {

@@ -75,6 +75,27 @@ Reaped reap_publishers(const Topic& topic, const Entries& dead) noexcept {
     return reaped;
 }
 
+Quarantined quarantine_claims(const Topic& topic, const Entries& owners, Sequence first,
+                              Sequence last) noexcept {
+    Quarantined done;
+    for (Sequence s = first; s != last + 1; ++s) {
+        auto& word = topic.ring.slot(s).stamp;
+        std::uint64_t seen = word.load_acquire();
+        const Stamp stamp(seen);
+        if (stamp.slot_state() != SlotState::claimed || stamp.ahead_of(s) != 0 ||
+            !owners[stamp.owner()])
+            continue;
+        // Pairs with the owner's commit, one of which fails (model slot).
+        if (!word.cas_seq_cst(seen, Stamp::slot(s, SlotState::quarantined, stamp.owner()).word()))
+            continue;
+        if (done.claims++ == 0) done.first = s;
+        done.last = s;
+        done.owners.set(stamp.owner());
+    }
+    if (done.claims != 0) ring_bells(topic);
+    return done;
+}
+
 void reap_readers(const Topic& topic, const Entries& dead) noexcept {
     std::array<std::uint64_t, layout::max_max_readers / 64> gone{};
     std::uint32_t limit = 0;

@@ -129,6 +129,8 @@ TEST(InFlight, DescriptorsAreStillThoseOfTheirTopic) {
     for (const char* name : {"theirs", "theirs-2", "theirs-3"})
         session->create_topic(name, small, false);
 
+    EXPECT_THAT(next_descriptors(client.fd()), ElementsAre(HasSubstr("shmbus-thread")))
+        << "with the answer to hello";
     EXPECT_THAT(next_descriptors(client.fd()),
                 ElementsAre(HasSubstr("shmbus-ring-mine"), HasSubstr("shmbus-readers-mine")));
 }

@@ -200,6 +200,7 @@ TEST_F(InheritanceTest, KeepsWhatIsThereAndNothingElse) {
     EXPECT_THAT(keeper.names(), Contains("t2.cursor1"));
     sessions().release(session, grant.lease);
     EXPECT_THAT(keeper.names(), Not(Contains("t2.cursor1")));
+    for (int look = 0; look < 2; ++look) topics().look_for_sleepers();
     while (topics().put_to_sleep()) {
     }
     EXPECT_THAT(keeper.names(), Not(Contains(StartsWith("t1.")))) << "it sleeps";

@@ -27,6 +27,7 @@ class SleepingTest : public StorageFixture {
     }
     /// What nobody uses: each has to be looked at twice.
     void put_to_sleep() const {
+        for (int look = 0; look < 2; ++look) topics().look_for_sleepers();
         while (topics().put_to_sleep()) {
         }
     }
@@ -80,10 +81,22 @@ class SleepingTest : public StorageFixture {
 
 TEST_F(SleepingTest, FallsAsleepWhenNobodyHasUsedItForAWhile) {
     make("a", 10);
-    EXPECT_TRUE(topics().put_to_sleep());
+    topics().look_for_sleepers();
+    EXPECT_FALSE(topics().put_to_sleep());
     EXPECT_TRUE(topics().awake("a")) << "at the first look";
+    topics().look_for_sleepers();
     EXPECT_FALSE(topics().put_to_sleep());
     EXPECT_FALSE(topics().awake("a"));
+}
+
+TEST_F(SleepingTest, StaysAwakeWhenSomebodyCameBetweenTheLookAndItsTurn) {
+    const auto topic = make("a", 10);
+    for (int look = 0; look < 2; ++look) topics().look_for_sleepers();
+    const auto entry = topic->lease_publisher(holder)->entry;
+    EXPECT_FALSE(topics().put_to_sleep());
+    EXPECT_TRUE(topics().awake("a"));
+    topic->abandon_publisher(entry);
+    (void)topic->reap();
 }
 
 TEST_F(SleepingTest, TakesNeitherMemoryNorDescriptors) {
@@ -123,8 +136,7 @@ TEST_F(SleepingTest, TopicsInMemoryNeverSleep) {
     auto options = on_disk();
     options.retention = Retention::memory;
     topics().create("m", options, false, user);
-    EXPECT_FALSE(topics().put_to_sleep());
-    EXPECT_FALSE(topics().put_to_sleep());
+    put_to_sleep();
     EXPECT_TRUE(topics().awake("m"));
 }
 
@@ -213,35 +225,67 @@ TEST_F(SleepingTest, KeepsItsName) {
 }
 
 /// So many may be there, and so few awake.
-TEST_F(SleepingTest, CountsAgainForWhatItTakesWhenItWakes) {
-    rlimit before{};
-    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-    rlimit few = before;
-    few.rlim_cur = 200; // half of them for topics
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-    constexpr std::size_t many = 60;
-    for (std::size_t i = 0; i < many; ++i) {
-        make("t" + std::to_string(i));
-        if (i % 5 == 4) put_to_sleep("t" + std::to_string(i));
+class CrowdedTest : public SleepingTest {
+  protected:
+    CrowdedTest() {
+        EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+        rlimit few = before_;
+        few.rlim_cur = 200; // half of them for topics
+        EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
     }
+    ~CrowdedTest() override { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0); }
+    static constexpr std::size_t many = 60;
+    static constexpr std::size_t most_awake = 100 / descriptors_per_topic;
+    [[nodiscard]] std::size_t awake() const {
+        std::size_t count = 0;
+        for (const auto& name : listed()) count += topics().awake(name) ? 1U : 0U;
+        return count;
+    }
+    static std::string name(std::size_t i) { return "t" + std::to_string(i); }
+
+  private:
+    rlimit before_{};
+};
+
+TEST_F(CrowdedTest, WhatNobodyUsesMakesRoomForOthers) {
+    for (std::size_t i = 0; i < many; ++i) make(name(i), i % 10 == 0 ? 5 : 0);
     EXPECT_EQ(listed().size(), many);
-    const auto asleep = descriptors();
-    std::size_t awake = 0;
-    for (Errc refused{}; refused == Errc{}; ++awake) {
-        ASSERT_LT(awake, many);
-        try {
-            (void)topics().find("t" + std::to_string(awake));
-        } catch (const Error& e) {
-            refused = e.code();
-            ASSERT_EQ(refused, Errc::limit);
-        }
+    EXPECT_EQ(awake(), most_awake);
+    for (std::size_t i = 0; i < many; ++i)
+        EXPECT_EQ(topics().find(name(i))->head_hint(), i % 10 == 0 ? 5U : 0U);
+    EXPECT_EQ(awake(), most_awake);
+}
+
+TEST_F(CrowdedTest, WhatWasNotUsedForLongerGoesFirst) {
+    for (std::size_t i = 0; i < most_awake; ++i) {
+        if (i == most_awake - 1) topics().look_for_sleepers();
+        make(name(i));
     }
-    EXPECT_GT(awake, 5U);
-    EXPECT_LE(descriptors(), asleep + 100) << "the rest is for connections";
-    EXPECT_EQ(listed().size(), many) << "it sleeps on";
-    put_to_sleep("t0");
-    EXPECT_NO_THROW((void)topics().find("t59"));
-    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    make("new");
+    EXPECT_TRUE(topics().awake(name(most_awake - 1)));
+    for (std::size_t i = 1; i < most_awake - 1; ++i) make("new" + std::to_string(i));
+    EXPECT_TRUE(topics().awake(name(most_awake - 1)));
+    EXPECT_TRUE(topics().awake("new")) << "nor is it what came last";
+}
+
+TEST_F(CrowdedTest, WhatIsInUseMakesNone) {
+    std::vector<std::pair<std::shared_ptr<Topic>, std::uint32_t>> used;
+    for (std::size_t i = 0; i < most_awake; ++i) {
+        const auto topic = make(name(i), 1);
+        used.emplace_back(topic, topic->lease_publisher(holder)->entry);
+    }
+    const auto open = descriptors();
+    const auto refused = refusal([&] { make("more"); });
+    EXPECT_EQ(refused.code(), Errc::limit);
+    EXPECT_THAT(refused.what(), HasSubstr("LimitNOFILE="));
+    EXPECT_EQ(descriptors(), open);
+    used.back().first->abandon_publisher(used.back().second);
+    (void)used.back().first->reap();
+    used.pop_back();
+    EXPECT_NO_THROW(make("more"));
+    EXPECT_FALSE(topics().awake(name(most_awake - 1)));
+    EXPECT_NO_THROW((void)topics().find(name(most_awake - 1))) << "the one in its place is unused";
+    for (const auto& [topic, entry] : used) topic->abandon_publisher(entry);
 }
 
 TEST_F(SleepingTest, DamagedMeanwhileItCostsItselfAlone) {

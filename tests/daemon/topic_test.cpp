@@ -56,6 +56,69 @@ TEST_F(TopicTest, MemoryIsSealedAndItsOwnersAlone) {
     }
 }
 
+/// Claims the next sequence and goes no further.
+Sequence claim(const ring::Topic& view, std::uint32_t entry) {
+    auto& header = view.ring.header();
+    const Sequence s = header.tail.load_acquire();
+    view.ring.slot(s).stamp.store_release(
+        layout::Stamp::slot(s, layout::SlotState::claimed, entry).word());
+    header.tail.store_release(s + 1);
+    return s;
+}
+
+TEST_F(TopicTest, GivesUpAClaimThatStandsFromOneLookToTheNext) {
+    const auto view = map();
+    const auto entry = topic.lease_publisher(holder)->entry;
+    EXPECT_EQ(topic.quarantine_stalled().claims, 0U);
+    const Sequence s = claim(view, entry);
+    EXPECT_EQ(topic.quarantine_stalled().claims, 0U) << "it may have begun a moment ago";
+    const auto stalled = topic.quarantine_stalled();
+    EXPECT_EQ(stalled.claims, 1U);
+    EXPECT_EQ(stalled.first, s);
+    ASSERT_EQ(topic.publishers(stalled.owners).size(), 1U);
+    EXPECT_EQ(topic.publishers(stalled.owners)[0].pid, holder.pid);
+    const Sequence next = claim(view, entry);
+    EXPECT_EQ(topic.quarantine_stalled().claims, 0U);
+    for (int i = 0; i < 200; ++i) (void)claim(view, entry); // laps behind it
+    const auto many = topic.quarantine_stalled();
+    EXPECT_EQ(many.claims, 0U) << "the slot of " << next << " has another lap's stamp";
+    EXPECT_EQ(topic.quarantine_stalled().claims, options.capacity);
+    EXPECT_EQ(topic.quarantine_stalled().claims, 0U);
+}
+
+TEST_F(TopicTest, LeavesTheClaimsOfAnExclusivePublisherAlone) {
+    const auto view = map();
+    const auto entry = topic.lease_publisher(holder, 0, true)->entry;
+    (void)claim(view, entry);
+    for (int look = 0; look < 3; ++look) EXPECT_EQ(topic.quarantine_stalled().claims, 0U);
+    EXPECT_EQ(topic.quarantine(ring::Entries().set(entry)).claims, 0U);
+}
+
+/// It was stopped between its commit and the wake-up: who sleeps gets it all the same.
+TEST_F(TopicTest, WakesWhoSleepsOnAnEventThatNobodyTellsOf) {
+    const auto view = map();
+    const auto entry = topic.lease_publisher(holder)->entry;
+    const auto reader = topic.lease_subscriber(holder)->entry;
+    const Sequence s = claim(view, entry);
+    (void)topic.quarantine_stalled();
+    const auto wake = [&] { return view.ring.header().wake.load_acquire(); };
+    (void)view.event_bell().arm();
+    const auto before = wake();
+    view.ring.slot(s).stamp.store_release(
+        layout::Stamp::slot(s, layout::SlotState::committed).word());
+    (void)topic.quarantine_stalled();
+    EXPECT_NE(wake(), before);
+    (void)view.event_bell().arm();
+    const auto after = wake();
+    (void)topic.quarantine_stalled();
+    EXPECT_EQ(wake(), after) << "nothing is new: who waits is left alone";
+    view.readers.entry(reader).cursor.store_release(claim(view, entry));
+    (void)view.event_bell().arm();
+    const auto last = wake();
+    (void)topic.quarantine_stalled();
+    EXPECT_EQ(wake(), last) << "nobody is behind";
+}
+
 TEST_F(TopicTest, SlotsAreAllocatedAndThePoolIsNot) {
     struct stat status {};
     ASSERT_EQ(::fstat(topic.shared().ring().writable.get(), &status), 0);

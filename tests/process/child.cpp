@@ -172,6 +172,15 @@ bool Child::ended(Deadline deadline) {
     return true;
 }
 
+void Child::wait_until_stopped(Deadline deadline) const {
+    for (siginfo_t info{}; info.si_pid != pid_; ::usleep(1'000)) {
+        if (::waitid(P_PID, static_cast<id_t>(pid_), &info,
+                     WSTOPPED | WEXITED | WNOHANG | WNOWAIT) != 0 ||
+            (info.si_pid == pid_ && info.si_code != CLD_STOPPED) || deadline.passed())
+            throw std::runtime_error("a child did not stop");
+    }
+}
+
 int Child::wait(Deadline deadline) {
     if (!ended(deadline)) throw std::runtime_error("a child did not end in time");
     return WIFEXITED(status_) ? WEXITSTATUS(status_) : -WTERMSIG(status_);

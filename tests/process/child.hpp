@@ -30,6 +30,8 @@ class Child {
     /// The same, split at spaces and read as numbers; the first word must be `word`.
     std::vector<std::uint64_t> hear_numbers(std::string_view word, Deadline deadline = patience);
     void kill(int signal) const;
+    /// By a signal. @throws std::runtime_error when it does not
+    void wait_until_stopped(Deadline deadline = patience) const;
     /// Whether it ended within the deadline; it is no zombie then.
     bool ended(Deadline deadline);
     /// Waits for its end: its exit code, or minus the signal that killed it.

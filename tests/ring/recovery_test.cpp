@@ -104,6 +104,49 @@ TEST(Recovery, EndsAQuarantineLapsLater) {
     EXPECT_EQ(leaks_after_all_are_gone(ring.topic), Strings{});
 }
 
+class Quarantine : public testing::TestWithParam<Death> {};
+INSTANTIATE_TEST_SUITE_P(Recovery, Quarantine, testing::ValuesIn(deaths()));
+
+TEST_P(Quarantine, LetsOthersGoOnBeforeTheOwnerIsDead) {
+    const auto [step, in_chunk, first] = GetParam();
+    const TestRing ring(parameters_of(GetParam()));
+    Pub stopped(ring, 1);
+    Pub pub(ring, 0);
+    Sub sub(ring, 0);
+    const auto chunk = in_chunk ? stopped.fill_chunk({"large"}) : layout::no_chunk;
+    const Sequence s = stop(ring, stopped, step, chunk);
+
+    const auto done = ring::quarantine_claims(ring.topic, ~ring::Entries(), s - 3, s);
+    EXPECT_EQ(done.claims, 1U);
+    EXPECT_EQ(done.owners, ring::Entries().set(1));
+    EXPECT_EQ(done.first, s);
+    EXPECT_EQ(done.last, s);
+    EXPECT_TRUE(ring.is(s, SlotState::quarantined, 1)) << "its owner may still write there";
+    EXPECT_EQ(pub.publish("after"), published(s + 1));
+    EXPECT_EQ(sub.drain(), (Strings{std::to_string(s) + '-' + std::to_string(s) + " aborted",
+                                    std::to_string(s + 1) + " after"}));
+    EXPECT_EQ(ring::quarantine_claims(ring.topic, ~ring::Entries(), s - 3, s).claims, 0U);
+    (void)ring::reap_publisher(ring.topic, 1);
+    EXPECT_TRUE(ring.is(s, SlotState::aborted));
+    EXPECT_EQ(leaks_after_all_are_gone(ring.topic), Strings{});
+}
+
+TEST(Recovery, QuarantinesWhatItIsToldToAndNothingElse) {
+    const TestRing ring(parameters());
+    Pub other(ring, 2);
+    Pub stopped(ring, 1);
+    (void)other.publish("event");
+    const Sequence others = stop(ring, other, Step::tail);
+    const Sequence first = stop(ring, stopped, Step::tail);
+    const Sequence second = stop(ring, stopped, Step::tail);
+    const auto owners = ring::Entries().set(1);
+    EXPECT_EQ(ring::quarantine_claims(ring.topic, owners, 1, first).claims, 1U);
+    EXPECT_TRUE(ring.is(1, SlotState::committed));
+    EXPECT_TRUE(ring.is(others, SlotState::claimed, 2));
+    EXPECT_TRUE(ring.is(first, SlotState::quarantined, 1));
+    EXPECT_TRUE(ring.is(second, SlotState::claimed, 1)) << "beyond the last";
+}
+
 TEST(Recovery, DoesNotMoveATailThatIsElsewhere) {
     const TestRing ring(parameters());
     const Pub dead(ring, 1);

@@ -1,0 +1,70 @@
+// What one more topic has room in; charged before it is made.
+#include "daemon/registry/limits.hpp"
+#include "daemon/registry/registry.hpp"
+#include "daemon/system/memory.hpp"
+#include "daemon/system/service.hpp"
+#include "shmbus/error.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace shmbus::registry {
+
+namespace {
+constexpr std::uint64_t mib = 1U << 20U;
+} // namespace
+
+void Registry::check_count(uid_t creator) const {
+    std::size_t count = 0;
+    for (const auto& [name, topic] : topics_) count += topic->creator() == creator ? 1U : 0U;
+    for (const auto& [name, asleep] : asleep_) count += asleep.record.creator == creator ? 1U : 0U;
+    if (count >= max_topics_per_user)
+        throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
+                                             "remove some (shmbus topic rm)",
+                                             creator, count));
+}
+
+/// For one more that is awake, when no others can be put to sleep for it.
+void Registry::find_room(uid_t creator, const MemoryNeed& need) {
+    while (const auto lacking = shortage(creator, need))
+        if (need.allocated > max_memory_per_user || !put_one_to_sleep(lacking->of))
+            throw Error(Errc::limit, lacking->what);
+}
+
+std::optional<Registry::Shortage> Registry::shortage(uid_t creator, const MemoryNeed& need) {
+    std::size_t all = 0;
+    std::uint64_t used = 0;
+    const auto charge = [&](const Topic& topic) {
+        ++all;
+        if (topic.creator() == creator) used += topic.need().allocated;
+    };
+    for (const auto& [name, topic] : topics_) charge(*topic);
+    std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
+    for (const auto& removed : removed_)
+        if (const auto topic = removed.lock()) charge(*topic);
+    const std::size_t files = system::descriptor_limit();
+    const std::size_t for_topics = files - std::min(files / 2, descriptors_for_connections);
+    if ((all + 1) * descriptors_per_topic > for_topics)
+        return Shortage{fmt::format(
+            "the daemon may open {} files, which is enough for {} topics in use at a time: remove "
+            "some "
+            "(shmbus topic rm), or start it with a higher limit (ulimit -n, LimitNOFILE=)",
+            files, all)};
+    if (need.allocated > max_memory_per_user - std::min(used, max_memory_per_user))
+        return Shortage{
+            fmt::format(
+                "this topic needs {} MiB, and the topics of user {} have {} of the {} MiB a "
+                "user may have: ask for fewer or smaller slots, or remove topics (shmbus "
+                "topic rm)",
+                need.allocated / mib + 1, creator, used / mib, max_memory_per_user / mib),
+            creator};
+    // Allocating more than there is would not fail: somebody would be killed for it.
+    if (const auto available = system::available_memory(); need.allocated > available / 2)
+        return Shortage{
+            fmt::format("this topic needs {} MiB, and the host has {} MiB available: ask "
+                        "for fewer or smaller slots",
+                        need.allocated / mib + 1, available / mib)};
+    return std::nullopt;
+}
+
+} // namespace shmbus::registry
