@@ -243,7 +243,8 @@ struct TopicOptions {
     std::uint32_t hold_timeout_ms = 10'000;
     Retention retention = Retention::disk;
     // What follows is for topics on disk alone. Their publishers wait for the disk, and for no
-    // subscriber; evict_after_ms is how long a stopped publisher may hold up the disk.
+    // subscriber; evict_after_ms is how long a stopped publisher may hold up the disk
+    // while there is no daemon.
     Sync sync = Sync::group;
     std::uint32_t sync_interval_ms = 100;   ///< for Sync::interval; 1 to 3,600,000
     std::uint64_t keep_bytes = 1ULL << 30U; ///< of files; the oldest go first. 0: no limit
@@ -263,7 +264,7 @@ struct PeerInfo {
     Sequence cursor = 0; ///< subscribers: the last acknowledged sequence
     bool lossy = false;  ///< subscribers: publishers do not wait for it
     /// Subscribers: who has begun the next event and not finished it; 0: nobody. For longer than a
-    /// moment: a publisher that was stopped.
+    /// moment, and up to two seconds: a publisher that was stopped.
     std::uint32_t waits_for_pid = 0;
 };
 
