@@ -53,6 +53,7 @@ base::BusScope scope_of(const Options& options) {
 
 constexpr mode_t private_mode = 0600;
 const std::string kept_listener = "listen";
+const std::string activated_listener = "activated"; // FileDescriptorName= of our socket units
 /// For bringing to disk what is in the rings; less than systemd waits.
 constexpr auto longest_stop = std::chrono::seconds(60);
 
@@ -60,6 +61,18 @@ constexpr auto longest_stop = std::chrono::seconds(60);
 mode_t mode_of(const Options& options) {
     const bool system = options.system || (!options.user && ::geteuid() == 0);
     return system ? 0666 : private_mode;
+}
+
+/// systemd's socket, or one that the daemon before has left, or a new one.
+system::Listener listen(const Options& options, const std::string& path,
+                        std::map<std::string, base::Fd>& left,
+                        system::DescriptorStore& descriptors) {
+    auto kept = left.extract(kept_listener);
+    if (auto activated = left.extract(activated_listener)) {
+        descriptors.forget(kept_listener);
+        return system::Listener::activated(path, std::move(activated.mapped()));
+    }
+    return {path, mode_of(options), kept ? std::move(kept.mapped()) : base::Fd()};
 }
 
 /// SIGHUP comes when the terminal closes; who started the daemon with nohup has it ignored.
@@ -125,9 +138,8 @@ void run(const Options& options) {
     system::raise_descriptor_limit();
     system::DescriptorStore descriptors;
     auto left = descriptors.inherit();
-    const system::Listener listener(path, mode_of(options), std::move(left[kept_listener]));
-    left.erase(kept_listener);
-    descriptors.keep(kept_listener, listener.fd());
+    const auto listener = listen(options, path, left, descriptors);
+    if (!listener.is_activated()) descriptors.keep(kept_listener, listener.fd());
     std::optional<spiller::Storage> storage;
     if (!options.memory_only) {
         storage.emplace(system::find_state_path(options.state_dir, path));

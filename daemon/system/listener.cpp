@@ -117,6 +117,27 @@ Listener::Listener(std::string path, mode_t mode, base::Fd left)
     if (::lstat(path_.c_str(), &status) != 0) base::throw_system("looking at " + path_);
     device_ = status.st_dev;
     inode_ = status.st_ino;
+    listen();
+}
+
+Listener::Listener(std::string path, base::Fd activated)
+    : path_(std::move(path)), socket_(std::move(activated)) {
+    if (!is_bound_to(socket_, path_))
+        throw Error(Errc::bad_argument,
+                    "the socket that systemd passed is not at " + path_ +
+                        "; let ListenStream= of its unit and the daemon's --socket agree");
+    const int flags = ::fcntl(socket_.get(), F_GETFL); // systemd hands it over without O_NONBLOCK
+    if (flags < 0 || ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+        base::throw_system("preparing the socket at " + path_);
+    listen();
+}
+
+Listener Listener::activated(std::string path, base::Fd socket) {
+    return {std::move(path), std::move(socket)};
+}
+
+/// Where systemd did so already, once more: SO_PEERCRED names to clients whoever did it last.
+void Listener::listen() const {
     if (::listen(socket_.get(), SOMAXCONN) != 0) base::throw_system("listening at " + path_);
 }
 
@@ -128,6 +149,7 @@ void Listener::bind(mode_t mode) {
 }
 
 Listener::~Listener() {
+    if (!lock_) return;
     struct stat status {};
     if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_)
         ::unlink(path_.c_str());

@@ -3,6 +3,7 @@
 #include "daemon/refusal.hpp"
 #include "support/daemon_process.hpp"
 
+#include <fcntl.h>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <sys/socket.h>
@@ -29,6 +30,15 @@ class ListenerTest : public testing::Test {
         const base::Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
         return ::connect(client.get(), reinterpret_cast<const sockaddr*>(&address),
                          sizeof address) == 0;
+    }
+    static base::Fd socket_at(const std::string& at) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        at.copy(address.sun_path, sizeof address.sun_path - 1);
+        base::Fd made(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        EXPECT_EQ(::bind(made.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+                  0);
+        return made;
     }
     static test::Refusal refusal(const std::string& at) {
         return test::refusal([&] { const Listener listener(at, 0600); });
@@ -104,6 +114,28 @@ TEST_F(ListenerTest, DoesNotRemoveWhatTookItsPlace) {
         std::ofstream(path) << "precious";
     }
     EXPECT_TRUE(fs::exists(path));
+}
+
+TEST_F(ListenerTest, TakesWhatSystemdMadeAndLeavesItThere) {
+    const auto made = socket_at(path);
+    ASSERT_EQ(::listen(made.get(), 1), 0);
+    for (int life = 0; life < 2; ++life) {
+        const auto listener =
+            Listener::activated(path, base::Fd(::fcntl(made.get(), F_DUPFD_CLOEXEC, 3)));
+        EXPECT_TRUE(listener.is_activated());
+        EXPECT_FALSE(fs::exists(path + ".lock"));
+        EXPECT_TRUE(connects());
+        EXPECT_EQ(::fcntl(listener.fd().get(), F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+    }
+    EXPECT_TRUE(connects());
+    EXPECT_EQ(refusal(path).code, Errc::busy);
+}
+
+TEST_F(ListenerTest, RefusesASocketThatIsNotAtItsPath) {
+    const auto refused =
+        test::refusal([&] { (void)Listener::activated(path, socket_at(path + ".elsewhere")); });
+    EXPECT_EQ(refused.code, Errc::bad_argument);
+    EXPECT_THAT(refused.message, HasSubstr("let ListenStream= of its unit"));
 }
 
 TEST_F(ListenerTest, RefusesImpossiblePaths) {

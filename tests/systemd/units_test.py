@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""The units: what systemd thinks of them, socket activation, and who may what on the host's bus."""
+
+import os
+import pwd
+from pathlib import Path
+
+import box
+
+UNITS = Path("/usr/local/lib/systemd")
+
+
+class UnitsTest(box.BoxTest):
+    def test_verified(self):
+        """systemd knows each word in them. It ends with 0 where it does not, and says so."""
+        for options, folder in (((), "system"), (("--user",), "user")):
+            done = box.run("systemd-analyze", *options, "verify", "--man=no", UNITS / folder / box.SERVICE,
+                           UNITS / folder / box.SOCKET, env={**os.environ, "XDG_RUNTIME_DIR": "/run"})
+            self.assertEqual((done.returncode, done.stderr), (0, ""), folder)
+
+    def test_exposure(self):
+        """At most 1.0, of 10, by systemd's own measure."""
+        box.run_ok("systemd-analyze", "security", "--threshold=10", box.SERVICE)
+
+    def test_starts_at_the_first_use(self):
+        box.systemctl("stop", box.SOCKET, box.SERVICE)
+        self.assertFalse(Path("/run/shmbus.sock").exists())
+        box.systemctl("start", box.SOCKET)
+        self.assertEqual(box.property_of(box.SERVICE, "ActiveState"), "inactive")
+        self.run_ok("topic", "ls")
+        self.assertEqual(box.property_of(box.SERVICE, "ActiveState"), "active")
+        owner = Path(f"/proc/{box.main_pid()}").stat().st_uid
+        self.assertEqual(pwd.getpwuid(owner).pw_name, "shmbus")
+
+    def test_leaves_the_socket_to_systemd(self):
+        """It is there again at once, for whoever comes next, however the daemon ends."""
+        self.run_ok("topic", "ls")
+        before = Path("/run/shmbus.sock").stat()
+        for how in (("stop", box.SERVICE), ("kill", "--signal=KILL", box.SERVICE), ("restart", box.SERVICE)):
+            box.systemctl(*how)
+            self.run_ok("topic", "ls")
+            now = Path("/run/shmbus.sock").stat()
+            self.assertEqual((now.st_ino, oct(now.st_mode)), (before.st_ino, "0o140666"), how)
+
+    def test_state_directory(self):
+        """What is on disk is the daemon's own, and outlives it."""
+        topic = self.topic(memory=False)
+        self.run_ok("pub", topic, "x", "--wait-durable")
+        path = Path(self.info(topic)["directory"])
+        self.assertEqual(path, Path("/var/lib/shmbus/topics") / topic)
+        state = Path("/var/lib/shmbus").stat()
+        self.assertEqual((pwd.getpwuid(state.st_uid).pw_name, oct(state.st_mode)), ("shmbus", "0o40700"))
+        box.systemctl("restart", box.SERVICE)
+        self.assertEqual(self.run_ok("sub", topic, "--from", "all", "--count", "1").out, b"x\n")
+
+    def test_makes_no_system_call_that_is_refused(self):
+        """With the filter as it is, but death for whatever it would refuse."""
+        box.drop_in("kill", "SystemCallErrorNumber=kill")
+        box.systemctl("restart", box.SERVICE)
+        pid = box.main_pid()
+        for memory in (True, False):
+            topic = self.topic(memory=memory, suffix=f"-{memory}")
+            self.run_ok("pub", topic, "--lines", stdin=b"x\n" * 100_000)
+            self.run_ok("sub", topic, "--from", "all", "--count", "1")
+            if not memory:
+                self.run_ok("sub", topic, "--from", "all", "--count", "100000", "--name", "durable")
+                self.run_ok("subscription", "rm", topic, "durable")
+            self.run_ok("topic", "rm", topic)
+        self.assertEqual(box.main_pid(), pid)
+        box.systemctl("stop", box.SERVICE)
+        self.assertEqual(box.property_of(box.SERVICE, "Result"), "success")
+
+    def test_who_may_what(self):
+        topic = self.topic()
+        refused = self.run_as("alice", "pub", topic, "x")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("usermod -aG shmbus", refused.stderr)
+        for arguments in (("pub", topic, "x"), ("sub", topic, "--from", "all", "--count", "1"),
+                          ("topic", "create", "bobs", "--retention", "memory")):
+            done = self.run_as("bob", *arguments)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        refused = self.run_as("bob", "topic", "rm", topic)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("usermod -aG shmbus-admin", refused.stderr)
+        self.assertNotEqual(self.run_as("carol", "pub", topic, "x").returncode, 0)
+        for name in (topic, "bobs"):
+            done = self.run_as("carol", "topic", "rm", name)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+
+if __name__ == "__main__":
+    box.main()
