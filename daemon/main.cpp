@@ -15,6 +15,7 @@
 #include "daemon/system/listener.hpp"
 #include "daemon/system/service.hpp"
 #include "daemon/system/state_path.hpp"
+#include "daemon/system/watchdog.hpp"
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -123,6 +124,22 @@ class Housekeeping {
     kj::Promise<void> sleeping_ = kj::READY_NOW;
 };
 
+/// Each round shows that the loop does not hang.
+kj::Promise<void> go_round(kj::Timer& timer, const system::Watchdog& watchdog) {
+    watchdog.beat();
+    const auto pause = watchdog.pause();
+    if (!pause) return kj::NEVER_DONE;
+    return timer.afterDelay(pause->count() * kj::MICROSECONDS).then([&timer, &watchdog] {
+        return go_round(timer, watchdog);
+    });
+}
+
+/// Stopping may take longer than a watchdog allows, so that is not watched.
+void serve(kj::Promise<void> until, kj::AsyncIoContext& io) {
+    const system::Watchdog watchdog;
+    until.exclusiveJoin(go_round(io.provider->getTimer(), watchdog)).wait(io.waitScope);
+}
+
 void stop(registry::Registry& topics) {
     system::announce_stopping();
     system::log(system::Level::info, "stopping");
@@ -190,7 +207,7 @@ void run(const Options& options) {
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);
     system::announce_ready();
-    stopped.exclusiveJoin(kj::mv(serving)).wait(io.waitScope);
+    serve(kj::mv(stopped).exclusiveJoin(kj::mv(serving)), io);
     stop(topics);
 }
 

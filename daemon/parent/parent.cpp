@@ -62,9 +62,9 @@ int milliseconds_to(Deadline deadline) {
 class Parent {
   public:
     Parent(const std::vector<std::string>& command, const std::vector<int>& signals_that_stop,
-           BackOff back_off)
+           BackOff back_off, std::chrono::microseconds watchdog)
         : command_(command), signals_(signals_that_stop), store_(most_stored()),
-          back_off_(back_off) {
+          back_off_(back_off), allowed_(watchdog) {
         store_.add_inherited();
     }
     int run();
@@ -77,6 +77,7 @@ class Parent {
     void hear();
     std::string heed(Notification& message);
     void forward(int signal);
+    void kill_if_it_hangs();
     void bury();
 
     const std::vector<std::string>& command_;
@@ -86,6 +87,8 @@ class Parent {
     BackOff back_off_;
     system::ThrottledLog log_;
     Deadline next_start_ = Deadline::now();
+    const std::chrono::microseconds allowed_; // between one WATCHDOG=1 and the next
+    Deadline hangs_at_ = Deadline::never();   // unless it says so before
     pid_t worker_ = nobody;
     bool ready_ = false;        // this worker
     bool ever_ready_ = false;   // any
@@ -104,7 +107,10 @@ int Parent::run() {
             if (signal != SIGCHLD) forward(signal);
         const bool dead = worker_is_dead();
         hear();
-        if (dead) bury();
+        if (dead)
+            bury();
+        else
+            kill_if_it_hangs();
     }
     return *status_;
 }
@@ -126,8 +132,8 @@ void Parent::become_worker(pid_t parent) noexcept {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) std::_Exit(EXIT_FAILURE); // it died before
     ::setenv("NOTIFY_SOCKET", notifications_.address().c_str(), 1);
-    ::unsetenv("WATCHDOG_PID"); // between the parent and who started it
-    ::unsetenv("WATCHDOG_USEC");
+    ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("WATCHDOG_USEC", std::to_string(allowed_.count()).c_str(), 1);
     std::vector<char*> arguments;
     for (const auto& argument : command_) arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);
@@ -141,7 +147,7 @@ void Parent::become_worker(pid_t parent) noexcept {
 void Parent::wait() const {
     pollfd sources[] = {{.fd = notifications_.fd().get(), .events = POLLIN, .revents = 0},
                         {.fd = signals_.fd().get(), .events = POLLIN, .revents = 0}};
-    const Deadline deadline = worker_ == nobody ? next_start_ : Deadline::never();
+    const Deadline deadline = worker_ == nobody ? next_start_ : hangs_at_;
     if (::poll(sources, std::size(sources), milliseconds_to(deadline)) < 0 && errno != EINTR)
         base::throw_system("waiting for a worker");
 }
@@ -176,9 +182,18 @@ std::string Parent::heed(Notification& message) {
     if (message.has("READY=1")) {
         ready_ = true;
         back_off_.reset();
+        hangs_at_ = allowed_;
         if (!std::exchange(ever_ready_, true)) system::announce_ready();
     }
-    if (message.has("STOPPING=1")) system::announce_stopping();
+    if (message.has("WATCHDOG=1")) {
+        if (!hangs_at_.is_never()) hangs_at_ = allowed_;
+        system::announce_well();
+    }
+    if (const auto status = message.value_of("STATUS")) system::announce_status(*status);
+    if (message.has("STOPPING=1")) {
+        hangs_at_ = Deadline::never(); // that takes its time
+        system::announce_stopping();
+    }
     if (message.has("FDSTOREREMOVE=1")) {
         if (!name) return "FDSTOREREMOVE=1 needs FDNAME=";
         store_.remove(*name);
@@ -199,7 +214,17 @@ void Parent::forward(int signal) {
         ::kill(worker_, signal);
 }
 
+void Parent::kill_if_it_hangs() {
+    if (worker_ == nobody || !hangs_at_.passed()) return;
+    hangs_at_ = Deadline::never();
+    system::log(Level::error,
+                fmt::format("worker {} hangs: it has not said WATCHDOG=1 for {} ms; killing it",
+                            worker_, allowed_.count() / 1000));
+    ::kill(worker_, SIGKILL);
+}
+
 void Parent::bury() {
+    hangs_at_ = Deadline::never();
     int status = 0;
     ::waitpid(worker_, &status, 0);
     const pid_t pid = std::exchange(worker_, nobody);
@@ -221,10 +246,12 @@ void Parent::bury() {
 } // namespace
 
 int run_parent(const std::vector<std::string>& worker_command,
-               const std::vector<int>& signals_that_stop, BackOff back_off) {
+               const std::vector<int>& signals_that_stop, BackOff back_off,
+               std::chrono::microseconds watchdog) {
     open_standard_streams();
     system::raise_descriptor_limit();
-    return Parent(worker_command, signals_that_stop, back_off).run();
+    if (const auto ours = system::watchdog_time()) watchdog = *ours / 2;
+    return Parent(worker_command, signals_that_stop, back_off, watchdog).run();
 }
 
 } // namespace shmbus::parent

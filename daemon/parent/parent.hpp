@@ -1,7 +1,7 @@
 // The parent of a worker: what systemd is to a service, where there is no systemd. It speaks the
 // same contract, so the worker knows one way to be restarted, not two.
 //
-//     worker ── READY=1, STOPPING=1, FDSTORE=1, … ──▶ parent       ($NOTIFY_SOCKET, sd_notify(3))
+//     worker ── READY=1, STOPPING=1, WATCHDOG=1, FDSTORE=1, … ──▶ parent ($NOTIFY_SOCKET, sd_notify(3))
 //     worker ◀── what was stored, as descriptors 3, 4, … ── parent ($LISTEN_FDS, sd_listen_fds(3))
 //     worker ◀── SIGTERM, SIGINT, SIGHUP ── parent
 //
@@ -16,9 +16,12 @@
 // When the parent is killed the worker gets SIGTERM and stops in order. Left running it would hold
 // the bus's socket against whoever is started next, and lose all that the store held if it died.
 //
+// A worker that has become ready is to say WATCHDOG=1 in time ($WATCHDOG_USEC) until it stops. One that does not
+// hangs: it is killed with SIGKILL, which alone ends one that is stopped, too, and started again.
+//
 // Whoever started the parent hears from it what the worker says of itself: that it is ready, the
-// first time, and that it stops. The watchdog's part of the contract is not spoken: a worker that
-// hangs is not restarted.
+// first time, that it stops, that it is well, and its status. Where that watches the parent, too, the worker has
+// half of its time.
 #pragma once
 
 #include "daemon/parent/back_off.hpp"
@@ -34,6 +37,7 @@ namespace shmbus::parent {
 [[nodiscard]] int run_parent(const std::vector<std::string>& worker_command,
                              const std::vector<int>& signals_that_stop,
                              BackOff back_off = {std::chrono::milliseconds(50),
-                                                 std::chrono::seconds(2)});
+                                                 std::chrono::seconds(2)},
+                             std::chrono::microseconds watchdog = std::chrono::seconds(30));
 
 } // namespace shmbus::parent

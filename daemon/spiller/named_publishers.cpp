@@ -1,6 +1,7 @@
 #include "daemon/spiller/named_publishers.hpp"
 
 #include "daemon/system/log.hpp"
+#include "daemon/system/watchdog.hpp"
 
 #include <fmt/format.h>
 
@@ -29,6 +30,7 @@ void NamedPublishers::read(store::Directory& directory, const layout::Uuid& topi
 }
 
 std::uint32_t NamedPublishers::id_of(const std::string& name) {
+    const system::DiskWait waits; // for save(), too
     const std::lock_guard lock(mutex_);
     if (const auto found = all_.find(name); found != all_.end()) return found->second.id;
     if (all_.size() >= max_named_publishers)
@@ -45,6 +47,7 @@ std::uint32_t NamedPublishers::id_of(const std::string& name) {
 }
 
 std::uint64_t NamedPublishers::last_event(std::uint32_t id) const {
+    const system::DiskWait waits; // for save(), too
     const std::lock_guard lock(mutex_);
     const auto name = names_.find(id);
     return name == names_.end() ? 0 : all_.at(name->second).last_event;

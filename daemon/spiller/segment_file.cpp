@@ -1,5 +1,7 @@
 #include "daemon/spiller/segment_file.hpp"
 
+#include "daemon/system/watchdog.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
@@ -15,6 +17,7 @@ bool is_passing(int error) {
 }
 
 std::optional<SegmentFile> open_one(const DiskTopic& topic, const Kept& kept, std::size_t i) {
+    const system::DiskWait waits;
     const bool is_last = i + 1 == kept.segments.size();
     SegmentFile found;
     found.first = kept.segments[i];

@@ -1,7 +1,7 @@
 #include "daemon/spiller/spiller.hpp"
 
 #include "base/thread.hpp"
-#include "daemon/system/log.hpp"
+#include "daemon/system/watchdog.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -56,6 +56,7 @@ void Spiller::add(std::shared_ptr<DiskTopic> topic) {
 }
 
 bool Spiller::finish(const std::shared_ptr<DiskTopic>& topic, Deadline deadline) {
+    const system::DiskWait waits;
     DiskTopic* const key = topic.get();
     std::unique_lock lock(mutex_);
     const bool sealed =

@@ -1,6 +1,7 @@
 #include "daemon/spiller/storage.hpp"
 
 #include "daemon/system/log.hpp"
+#include "daemon/system/watchdog.hpp"
 
 #include <bit>
 #include <filesystem>
@@ -30,6 +31,7 @@ std::uint64_t reserve_of(const std::string& path) {
 } // namespace
 
 store::LogOptions Storage::log_options(const TopicOptions& options) const {
+    const system::DiskWait waits;
     store::LogOptions log;
     log.durable = options.sync != Sync::none;
     log.reserve = reserve_of(state_.path());
@@ -80,6 +82,7 @@ void Storage::remove(const std::string& name, const layout::Uuid& uuid,
 }
 
 void Storage::mark_held(const std::string& name, bool held) noexcept {
+    const system::DiskWait waits;
     if (held)
         std::ofstream(path_of(name) + held_mark);
     else
@@ -87,6 +90,7 @@ void Storage::mark_held(const std::string& name, bool held) noexcept {
 }
 
 bool Storage::is_held(const std::string& name) const noexcept {
+    const system::DiskWait waits;
     return ::access((path_of(name) + held_mark).c_str(), F_OK) == 0;
 }
 

@@ -2,7 +2,7 @@
 //
 // What the store asks of a disk is here and nowhere else, so that tests can put a simulated one in its
 // place, which loses, tears and refuses what a real one might. Failures are thrown as FileError, but for
-// running out of space in allocate(), which has to be expected.
+// running out of space in allocate(), which has to be expected. The watchdog is told of the time it takes.
 #pragma once
 
 #include "shmbus/error.hpp"

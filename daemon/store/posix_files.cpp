@@ -1,6 +1,7 @@
 #include "daemon/store/files.hpp"
 
 #include "base/fd.hpp"
+#include "daemon/system/watchdog.hpp"
 
 #include <cerrno>
 #include <dirent.h>
@@ -40,6 +41,7 @@ class PosixFile final : public File {
     PosixFile(base::Fd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
     std::size_t read_at(std::span<std::byte> to, std::uint64_t offset) const override {
+        const system::DiskWait waits;
         std::size_t done = 0;
         while (done < to.size()) {
             const auto count = uninterrupted([&] {
@@ -54,6 +56,7 @@ class PosixFile final : public File {
     }
 
     void write_at(std::span<const std::byte> from, std::uint64_t offset) override {
+        const system::DiskWait waits;
         while (!from.empty()) {
             const auto count = uninterrupted([&] {
                 return ::pwrite(fd_.get(), from.data(), from.size(), static_cast<off_t>(offset));
@@ -67,10 +70,12 @@ class PosixFile final : public File {
     }
 
     void sync_data() override {
+        const system::DiskWait waits;
         if (::fdatasync(fd_.get()) != 0) fail("syncing"); // not even after EINTR: see files.hpp
     }
 
     bool allocate(std::uint64_t size) override {
+        const system::DiskWait waits;
         const auto bytes = static_cast<off_t>(size);
         if (uninterrupted([&] { return ::fallocate(fd_.get(), 0, 0, bytes); }) == 0) return true;
         const int error = errno;
@@ -80,6 +85,7 @@ class PosixFile final : public File {
     }
 
     void truncate(std::uint64_t size) override {
+        const system::DiskWait waits;
         if (uninterrupted([&] { return ::ftruncate(fd_.get(), static_cast<off_t>(size)); }) != 0)
             fail("truncating");
     }
@@ -115,6 +121,7 @@ class PosixDirectory final : public Directory {
     }
 
     std::vector<std::string> list() const override {
+        const system::DiskWait waits;
         // A descriptor of its own: reading moves its position, and closedir() closes it.
         base::Fd fd(::openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!fd) fail("opening", path_);
@@ -134,6 +141,7 @@ class PosixDirectory final : public Directory {
     }
 
     std::uint64_t size_of(const std::string& name) const override {
+        const system::DiskWait waits;
         struct stat status {};
         if (::fstatat(fd_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
             fail("looking at", path_of(name));
@@ -141,19 +149,23 @@ class PosixDirectory final : public Directory {
     }
 
     void remove(const std::string& name) override {
+        const system::DiskWait waits;
         if (::unlinkat(fd_.get(), name.c_str(), 0) != 0) fail("removing", path_of(name));
     }
 
     void rename(const std::string& from, const std::string& to) override {
+        const system::DiskWait waits;
         if (::renameat(fd_.get(), from.c_str(), fd_.get(), to.c_str()) != 0)
             fail("renaming", path_of(from));
     }
 
     void sync_directory() override {
+        const system::DiskWait waits;
         if (::fsync(fd_.get()) != 0) fail("syncing", path_);
     }
 
     std::uint64_t free_bytes() const override {
+        const system::DiskWait waits;
         struct statvfs status {};
         if (uninterrupted([&] { return ::fstatvfs(fd_.get(), &status); }) != 0)
             fail("looking for space in", path_);
@@ -162,6 +174,7 @@ class PosixDirectory final : public Directory {
 
   private:
     std::unique_ptr<File> opened(const std::string& name, int flags, const char* doing) {
+        const system::DiskWait waits;
         // O_NONBLOCK: somebody might have put a pipe there.
         constexpr int always = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
         base::Fd fd(
@@ -190,6 +203,7 @@ FileError::FileError(const std::string& doing, const std::string& path, int erro
 bool FileError::is_out_of_space() const noexcept { return error_ == ENOSPC || error_ == EDQUOT; }
 
 std::unique_ptr<Directory> open_directory(const std::string& path) {
+    const system::DiskWait waits;
     base::Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) throw FileError("opening", path, errno);
     return std::make_unique<PosixDirectory>(std::move(fd), path);

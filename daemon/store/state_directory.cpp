@@ -4,6 +4,7 @@
 #include "base/system_error.hpp"
 #include "daemon/store/state_file.hpp"
 #include "daemon/system/log.hpp"
+#include "daemon/system/watchdog.hpp"
 #include "shmbus/types.hpp"
 
 #include <cerrno>
@@ -130,6 +131,7 @@ std::vector<std::string> StateDirectory::topics() const {
 }
 
 std::unique_ptr<Directory> StateDirectory::make(const std::string& topic) {
+    const system::DiskWait waits;
     if (!make_directory(topic_path(topic)))
         throw Error(Errc::busy, topic_path(topic) + " is there, and is no topic: move it away");
     return open(topic);
@@ -142,6 +144,7 @@ std::unique_ptr<Directory> StateDirectory::open(const std::string& topic) const 
 }
 
 void StateDirectory::set_aside(const std::string& topic, const std::string& unique) {
+    const system::DiskWait waits;
     const auto from = topic_path(topic);
     const auto to = removed_path(unique);
     if (::rename(from.c_str(), to.c_str()) != 0) base::throw_system("moving " + from + " away");
@@ -150,6 +153,7 @@ void StateDirectory::set_aside(const std::string& topic, const std::string& uniq
 }
 
 void StateDirectory::discard(const std::string& unique) const noexcept {
+    const system::DiskWait waits;
     std::error_code error;
     fs::remove_all(removed_path(unique), error);
     if (error)

@@ -29,6 +29,18 @@ void announce_ready() {
 
 void announce_stopping() { notify("STOPPING=1"); }
 
+void announce_well() { notify("WATCHDOG=1"); }
+
+std::optional<std::chrono::microseconds> watchdog_time() {
+    std::uint64_t allowed_us = 0;
+    const int rc = ::sd_watchdog_enabled(0, &allowed_us);
+    if (rc < 0) log(Level::warning, std::string("looking for a watchdog: ") + std::strerror(-rc));
+    if (rc <= 0) return std::nullopt;
+    return std::chrono::microseconds(allowed_us);
+}
+
+void announce_status(std::string_view line) { notify(("STATUS=" + std::string(line)).c_str()); }
+
 std::size_t descriptor_limit() {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) base::throw_system("getrlimit");

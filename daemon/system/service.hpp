@@ -1,7 +1,10 @@
 // The edge to whoever started the daemon: systemd, or a person at a terminal.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
+#include <string_view>
 
 namespace shmbus::system {
 
@@ -10,6 +13,15 @@ void announce_ready();
 
 /// Going away in order.
 void announce_stopping();
+
+/// Not hanging: WATCHDOG=1.
+void announce_well();
+
+/// How long whoever started this process waits for that before it kills it; nothing: for ever.
+[[nodiscard]] std::optional<std::chrono::microseconds> watchdog_time();
+
+/// What systemctl status shows; one line.
+void announce_status(std::string_view line);
 
 /// How many descriptors this process may have. @throws Error(system)
 [[nodiscard]] std::size_t descriptor_limit();

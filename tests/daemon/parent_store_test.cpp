@@ -117,14 +117,16 @@ TEST_F(ParentStoreTest, AWorkerHasWhatWasStoredAndNothingElse) {
     const auto foreign = file_of("of whoever started the parent");
     Family family({}, {foreign.get(), foreign.get()});
     EXPECT_EQ(family.ask("open"), "open 0 1 2");
-    EXPECT_THAT(family.ask("environment"), StartsWith("environment NOTIFY_SOCKET=@"));
+    EXPECT_THAT(family.ask("environment"),
+                StartsWith("environment WATCHDOG_USEC=3600000000 NOTIFY_SOCKET=@"));
     family.notify("READY=1");
     EXPECT_EQ(family.ask("store ring one two"), "ok");
     family.kill_worker();
     family.greet();
     EXPECT_EQ(family.ask("open"), "open 0 1 2 3 4");
     EXPECT_THAT(family.ask("environment"),
-                StartsWith("environment LISTEN_FDS=2 LISTEN_FDNAMES=ring:ring NOTIFY_SOCKET=@"));
+                StartsWith("environment LISTEN_FDS=2 LISTEN_FDNAMES=ring:ring "
+                           "WATCHDOG_USEC=3600000000 NOTIFY_SOCKET=@"));
 }
 
 TEST_F(ParentStoreTest, PassesOnWhatItWasActivatedWith) {
@@ -133,7 +135,8 @@ TEST_F(ParentStoreTest, PassesOnWhatItWasActivatedWith) {
     Family family({"names=bus:x"}, {socket.get(), other.get()});
     EXPECT_EQ(family.ask("list"), "list bus=socket x=other");
     EXPECT_THAT(family.ask("environment"),
-                StartsWith("environment LISTEN_FDS=2 LISTEN_FDNAMES=bus:x NOTIFY_SOCKET=@"));
+                StartsWith("environment LISTEN_FDS=2 LISTEN_FDNAMES=bus:x WATCHDOG_USEC=3600000000 "
+                           "NOTIFY_SOCKET=@"));
     EXPECT_EQ(family.ask("store ring one"), "ok");
     family.kill_worker();
     family.greet();

@@ -132,6 +132,39 @@ TEST_F(ParentTest, AWorkerStopsInOrderWhenItsParentIsKilled) {
     EXPECT_EQ(::poll(&end, 1, 60'000), 1);
 }
 
+TEST_F(ParentTest, KillsAWorkerThatHangs) {
+    Family family({"watchdog=1000"});
+    EXPECT_EQ(family.ask("store ring one"), "ok");
+    for (int life = 0; life < 2; ++life) {
+        // Before it is ready it takes the time that it takes.
+        EXPECT_THAT(family.ask("environment"), HasSubstr("WATCHDOG_USEC=1000000"));
+        const auto began = std::chrono::steady_clock::now();
+        family.notify("READY=1");
+        if (life == 1) ::kill(family.worker(), SIGSTOP); // which takes no other signal
+        EXPECT_EQ(family.parent().hear(),
+                  "shmbusd: worker " + std::to_string(family.worker()) +
+                      " hangs: it has not said WATCHDOG=1 for 1000 ms; killing it");
+        EXPECT_GE(std::chrono::steady_clock::now() - began, 1s);
+        EXPECT_EQ(family.obituary(), "died of SIGKILL; starting it again");
+        family.greet();
+        EXPECT_EQ(family.ask("list"), "list ring=one");
+    }
+}
+
+TEST_F(ParentTest, LeavesAWorkerAloneThatSaysThatItIsWell) {
+    Family family({"watchdog=2000"});
+    family.notify("READY=1");
+    const auto began = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - began < 3s)
+        EXPECT_THAT(family.notify("WATCHDOG=1"), ElementsAre());
+    EXPECT_THAT(family.notify("STOPPING=1"), ElementsAre());
+    pollfd silence{
+        .fd = base::open_pidfd(family.worker()).release(), .events = POLLIN, .revents = 0};
+    const base::Fd pidfd(silence.fd);
+    EXPECT_EQ(::poll(&silence, 1, 3'000), 0) << "it takes its time to stop";
+    EXPECT_EQ(family.ask("list"), "list ");
+}
+
 TEST_F(ParentTest, SurvivesNonsense) {
     Family family;
     EXPECT_EQ(family.ask("store ring one"), "ok");
@@ -189,14 +222,15 @@ TEST_F(ParentTest, SaysOnceThatItIsReady) {
 TEST_F(ParentTest, TellsWhoeverStartedIt) {
     NotifySocket above;
     ::setenv("NOTIFY_SOCKET", above.address().c_str(), 1);
-    ::setenv("WATCHDOG_USEC", "1000000", 1);
+    ::setenv("WATCHDOG_USEC", "60000000", 1);
     Family family;
     ::unsetenv("WATCHDOG_USEC");
-    EXPECT_THAT(family.ask("environment"), testing::Not(HasSubstr("WATCHDOG_USEC")));
-    EXPECT_THAT(family.notify("READY=1;STATUS=well"), ElementsAre());
+    EXPECT_THAT(family.ask("environment"), HasSubstr("WATCHDOG_USEC=30000000"));
     EXPECT_THAT(family.notify("READY=1"), ElementsAre());
+    EXPECT_THAT(family.notify("READY=1;STATUS=well"), ElementsAre());
+    EXPECT_THAT(family.notify("WATCHDOG=1"), ElementsAre());
     EXPECT_THAT(family.notify("STOPPING=1"), ElementsAre());
-    for (const char* state : {"READY=1", "STOPPING=1"}) {
+    for (const char* state : {"READY=1", "STATUS=well", "WATCHDOG=1", "STOPPING=1"}) {
         const auto message = above.receive();
         ASSERT_TRUE(message);
         EXPECT_EQ(message->sender, family.parent().pid());

@@ -42,7 +42,9 @@ def property_of(unit, name):
 
 
 def main_pid():
-    return int(property_of(SERVICE, "MainPID"))
+    """Of the daemon; 0 while there is none that is ready."""
+    pid, state = systemctl("show", "--value", "-p", "MainPID", "-p", "ActiveState", SERVICE).split()
+    return int(pid) if state == "active" else 0
 
 
 def drop_in(name, *lines):
@@ -87,6 +89,14 @@ class BoxTest(harness.BusTest):
 
     def setUp(self):
         self.addCleanup(self.put_right)
+
+    def run(self, result=None):
+        """As ever; a failure comes with what the journal has of the service."""
+        failures = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > failures:
+            sys.stderr.write(run("journalctl", "-n", "60", "-o", "short-precise", "-u", SERVICE).stdout)
+        return result
 
     def put_right(self):
         """The unit as it is installed, and no reason not to start it, whatever the test did."""

@@ -123,7 +123,7 @@ boot() {
         --unit=box.target systemd.show_status=0 </dev/null >/dev/null 2>&1
 }
 
-is_running() { grep -q . "/proc/$1/cmdline" 2>/dev/null; } # and no zombie
+is_running() { grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status"; } # and no zombie
 
 # await WHAT COMMAND…: until it succeeds.
 await() {

@@ -96,6 +96,33 @@ class RestartTest(box.BoxTest):
             done = self.run_ok("sub", topic, "--from", "all", "--count", "3")
             self.assertEqual(done.out, b"a\nb\nc\n")
 
+    def watched(self):
+        """The service, as it is, but hanging is found out soon."""
+        box.drop_in("watchdog", "WatchdogSec=1s")
+        box.systemctl("restart", box.SERVICE)
+
+    def test_hanging(self):
+        """One that is stopped is replaced like one that was killed."""
+        self.watched()
+        self.assert_dense(self.under_load(*[lambda: os.kill(box.main_pid(), signal.SIGSTOP)] * 2))
+        self.assertTrue(box.journal("-u", box.SERVICE, "UNIT_RESULT=watchdog"))
+
+    def test_a_slow_disk_is_no_reason(self):
+        """A sync takes longer than the watchdog allows, and a topic is made all the same."""
+        self.watched()
+        pid = box.main_pid()
+        with (self.directory / "strace").open("wb") as log:
+            strace = subprocess.Popen(
+                ["strace", "-f", "-p", str(pid), "-e", "trace=fdatasync", "-e",
+                 "inject=fdatasync:delay_enter=3000000:when=1"], stderr=log)
+        self.addCleanup(strace.wait)
+        self.addCleanup(strace.terminate)
+        wait_until("strace to be there", lambda: b"attached" in (self.directory / "strace").read_bytes())
+        began = time.monotonic()
+        self.topic(memory=False)
+        self.assertGreater(time.monotonic() - began, 3)
+        self.assertEqual(box.main_pid(), pid)
+
     def test_restarted(self):
         self.under_load(*[lambda: box.systemctl("restart", box.SERVICE)] * 2)
 
