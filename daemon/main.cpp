@@ -13,6 +13,7 @@
 #include "daemon/registry/inheritance.hpp"
 #include "daemon/supervisor/supervisor.hpp"
 #include "daemon/system/listener.hpp"
+#include "daemon/system/messages.hpp"
 #include "daemon/system/service.hpp"
 #include "daemon/system/state_path.hpp"
 #include "daemon/system/watchdog.hpp"
@@ -84,15 +85,27 @@ std::vector<int> signals_that_stop() {
     return {SIGTERM, SIGINT, SIGHUP};
 }
 
-/// Takes the cursors of durable subscriptions, gives up what stopped publishers have begun, and puts topics to
-/// sleep, as long as there are such.
+/// Takes the cursors of durable subscriptions, gives up what stopped publishers have begun, puts topics to sleep,
+/// and says how many there are, as long as there is anything to do or something has changed.
 class Housekeeping {
   public:
-    Housekeeping(kj::Timer& timer, registry::Registry& topics) : timer_(timer), topics_(topics) {}
+    Housekeeping(kj::Timer& timer, registry::Registry& topics, const registry::Sessions& sessions)
+        : timer_(timer), topics_(topics), sessions_(sessions) {}
+    /// Something has changed, or is to be done.
     void start() {
-        if (running_ || !topics_.has_chores()) return;
+        if (running_ || !(tells_ || topics_.has_chores())) return;
         running_ = true;
         turns_ = turn().eagerlyEvaluate(nullptr);
+    }
+    /// @returns whether it will be something else soon
+    bool tell() {
+        if (!tells_) return false;
+        const auto tally = topics_.tally();
+        auto status =
+            fmt::format("{} topics awake, {} asleep; {} sessions; {} events on their way to disk",
+                        tally.awake, tally.asleep, sessions_.count(), tally.behind);
+        if (status != told_) system::announce_status(told_ = std::move(status));
+        return tally.behind != 0;
     }
 
   private:
@@ -104,7 +117,8 @@ class Housekeeping {
                 topics_.look_for_sleepers();
                 sleeping_ = put_to_sleep().eagerlyEvaluate(nullptr);
             }
-            running_ = topics_.has_chores();
+            const bool more = tell();
+            running_ = more || topics_.has_chores();
             return running_ ? turn() : kj::Promise<void>(kj::READY_NOW);
         });
     }
@@ -118,6 +132,9 @@ class Housekeeping {
     static constexpr auto pause = 100 * kj::MILLISECONDS;
     kj::Timer& timer_;
     registry::Registry& topics_;
+    const registry::Sessions& sessions_;
+    const bool tells_ = system::is_heard();
+    std::string told_;
     bool running_ = false;
     unsigned turn_ = 0;
     kj::Promise<void> turns_ = kj::READY_NOW;
@@ -145,7 +162,7 @@ void stop(registry::Registry& topics) {
     system::log(system::Level::info, "stopping");
     for (const auto& name : topics.close_all(Deadline(longest_stop)))
         system::log(
-            system::Level::warning,
+            system::messages::topic_not_stored, {.topic = name},
             fmt::format("topic {}: not all is on disk yet; its next start shows what is lost",
                         name));
 }
@@ -175,21 +192,23 @@ void run(const Options& options) {
     registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr, &descriptors);
     registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
     supervisor::Supervisor supervisor(io.unixEventPort, sessions, descriptors);
-    Housekeeping house(io.provider->getTimer(), topics);
+    Housekeeping house(io.provider->getTimer(), topics, sessions);
     registry::HandBack hand_back(topics, sessions, [&](registry::SessionId id, base::Fd pidfd) {
         supervisor.watch(id, std::move(pidfd));
     });
-    control::Context context{
-        topics,
-        sessions,
-        control::policy_of_this_host(mode_of(options) == private_mode),
-        io.provider->getTimer(),
-        options.hello_timeout_ms * kj::MILLISECONDS,
-        hand_back,
-        [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch(id, std::move(pidfd)); },
-        [&](registry::SessionId id) { return supervisor.watch_thread(id); },
-        [&] { house.start(); },
-        {}};
+    control::Context context{topics,
+                             sessions,
+                             control::policy_of_this_host(mode_of(options) == private_mode),
+                             io.provider->getTimer(),
+                             options.hello_timeout_ms * kj::MILLISECONDS,
+                             hand_back,
+                             [&](registry::SessionId id, base::Fd pidfd) {
+                                 supervisor.watch(id, std::move(pidfd));
+                                 house.start();
+                             },
+                             [&](registry::SessionId id) { return supervisor.watch_thread(id); },
+                             [&] { house.start(); },
+                             {}};
     control::Server server(io, listener.fd(), context);
     on_gone = [&](registry::SessionId id) {
         supervisor.forget(id);
@@ -206,6 +225,7 @@ void run(const Options& options) {
 
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);
+    (void)house.tell();
     system::announce_ready();
     serve(kj::mv(stopped).exclusiveJoin(kj::mv(serving)), io);
     stop(topics);

@@ -10,7 +10,7 @@
 #include "daemon/registry/hand_back.hpp"
 #include "daemon/registry/registry.hpp"
 #include "daemon/registry/sessions.hpp"
-#include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 
 #include <deque>
 #include <functional>
@@ -34,7 +34,7 @@ struct Context {
     /// Makes the robust futex that the library's thread in such a process is to hold.
     const std::function<base::Fd(registry::SessionId)> watch_thread;
     /// Somebody publishes, or holds a durable subscription, whose cursor is to be taken every now and then; or a
-    /// topic may have lost its last user.
+    /// topic may have lost its last user; or there are more or fewer of something than before.
     const std::function<void()> keep_house;
     system::ThrottledLog peer_log;
 };
@@ -60,6 +60,10 @@ struct ClientState {
     std::deque<std::shared_ptr<const void>> in_flight = {};
 
     [[nodiscard]] Subject subject() const { return {peer.uid, peer.groups}; }
+    /// For the log.
+    [[nodiscard]] system::About about() const {
+        return {.pid = static_cast<std::uint32_t>(peer.pid), .uid = peer.uid};
+    }
 };
 
 /// Counts while it lives.

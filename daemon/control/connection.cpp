@@ -51,7 +51,7 @@ kj::Promise<void> Connection::run() {
                         .then([this](bool said) -> kj::Promise<void> {
                             if (said) return kj::NEVER_DONE;
                             client_->context.peer_log.log(
-                                system::Level::notice,
+                                system::messages::peer_silent, client_->about(),
                                 fmt::format("{} (pid {}) said no hello; connection closed",
                                             client_->command, client_->peer.pid));
                             return kj::READY_NOW;

@@ -56,7 +56,9 @@ kj::Promise<void> SessionServer::seekSubscription(SeekSubscriptionContext contex
                         fmt::format("event {} is still to come: the newest is {}", cursor,
                                     topic->head_hint()));
         topic->subscriptions().seek(name, cursor, std::move(done));
-        note(fmt::format("moved subscription {} of topic {} behind event {}", name, topic->name(),
+        note(system::messages::subscription_changed,
+             {.topic = topic->name(), .subscription = name, .sequence = cursor},
+             fmt::format("moved subscription {} of topic {} behind event {}", name, topic->name(),
                          cursor));
     });
 }
@@ -76,7 +78,8 @@ kj::Promise<void> SessionServer::removeSubscription(RemoveSubscriptionContext co
         const auto name = to_string(parameters.getName());
         require_change(*topic, name);
         topic->subscriptions().remove(name, parameters.getForce(), std::move(done));
-        note(fmt::format("removed subscription {} of topic {}", name, topic->name()));
+        note(system::messages::subscription_changed, {.topic = topic->name(), .subscription = name},
+             fmt::format("removed subscription {} of topic {}", name, topic->name()));
     });
 }
 

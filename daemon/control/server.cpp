@@ -57,7 +57,7 @@ void Server::admit(base::Fd socket) {
         auto client = std::make_shared<ClientState>(
             ClientState{context_, std::move(peer), std::move(command), std::move(pidfd)});
         if (!has_room_for(*client)) {
-            context_.peer_log.log(system::Level::warning,
+            context_.peer_log.log(system::messages::peer_refused, client->about(),
                                   fmt::format("{} (pid {}, user {}): too many connections, closed",
                                               client->command, client->peer.pid, client->peer.uid));
             return;
@@ -90,7 +90,7 @@ void Server::finished(Connection& connection) {
     if (!context_.policy.may_connect(client.subject())) --connections_of_strangers_;
     if (!client.session) return;
     const bool over = context_.sessions.connection_closed(*client.session);
-    context_.peer_log.log(system::Level::info,
+    context_.peer_log.log(system::messages::session_hung_up, client.about(),
                           fmt::format("session {}: {} (pid {}) hung up{}", *client.session,
                                       client.command, client.peer.pid,
                                       over ? "" : "; what it holds stays until it is dead"));

@@ -43,7 +43,7 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
         }
         const auto thread =
             std::make_shared<const base::Fd>(shared.watch_thread(*client_->session));
-        shared.peer_log.log(system::Level::info,
+        shared.peer_log.log(system::messages::session_begun, client_->about(),
                             fmt::format("session {}: {} (pid {}, user {}), {}{}", *client_->session,
                                         client_->command, client_->peer.pid, client_->peer.uid,
                                         version, resumed ? ", is back" : ""));
@@ -63,7 +63,7 @@ kj::Promise<void> SessionServer::createTopic(CreateTopicContext context) {
         const auto name = to_string(parameters.getName());
         const bool created = topics().create(name, read_options(parameters.getOptions()),
                                              parameters.getIfMissing(), client_->peer.uid);
-        if (created) note("made topic " + name);
+        if (created) note(system::messages::topic_made, {.topic = name}, "made topic " + name);
         client_->context.keep_house();
         results.setCreated(created);
     });
@@ -94,7 +94,9 @@ kj::Promise<void> SessionServer::removeTopic(RemoveTopicContext context) {
         const auto topic = topics().find(to_string(parameters.getName()));
         require_administer(*topic);
         topics().remove(topic, parameters.getForce());
-        note("removed topic " + topic->name());
+        client_->context.keep_house();
+        note(system::messages::topic_removed, {.topic = topic->name()},
+             "removed topic " + topic->name());
     });
 }
 
@@ -111,7 +113,8 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
                                                  client_->drains));
         if (topic->state() != wanted) {
             topic->set_state(wanted);
-            note((parameters.getUndo() ? "opened again topic " : "drains topic ") + topic->name());
+            note(system::messages::topic_drained, {.topic = topic->name()},
+                 (parameters.getUndo() ? "opened again topic " : "drains topic ") + topic->name());
         }
         if (wanted == RingState::draining) draining = topic;
     });
@@ -256,9 +259,13 @@ std::shared_ptr<registry::Topic> SessionServer::openable(capnp::Text::Reader nam
     return topics().find(to_string(name));
 }
 
-void SessionServer::note(const std::string& what) const {
+void SessionServer::note(const system::Message& message, system::About about,
+                         const std::string& what) const {
+    const auto peer = client_->about();
+    about.pid = peer.pid;
+    about.uid = peer.uid;
     client_->context.peer_log.log(
-        system::Level::info,
+        message, about,
         fmt::format("session {}: {} (pid {}) {}", id(), client_->command, client_->peer.pid, what));
 }
 

@@ -54,7 +54,8 @@ class SessionServer final : public protocol::Session::Server {
     void require_change(registry::Topic& topic, const std::string& subscription) const;
     /// A topic to be opened, by somebody who may and has room for it.
     [[nodiscard]] std::shared_ptr<registry::Topic> openable(capnp::Text::Reader name) const;
-    void note(const std::string& what) const;
+    /// That the peer has done something.
+    void note(const system::Message& message, system::About about, const std::string& what) const;
     [[nodiscard]] registry::Registry& topics() const noexcept { return client_->context.registry; }
     [[nodiscard]] registry::Sessions& sessions() const noexcept {
         return client_->context.sessions;

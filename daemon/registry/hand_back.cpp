@@ -2,7 +2,7 @@
 
 #include "base/memfd.hpp"
 #include "base/pidfd.hpp"
-#include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 #include "shmbus/error.hpp"
 
 #include <algorithm>
@@ -73,7 +73,7 @@ std::shared_ptr<Topic> HandBack::adopt(const HandedBack& what, Owner owner) {
         topics_.adopt(std::make_shared<Topic>(std::move(books), std::move(memory)),
                       [this](const Booked& booked) { return sessions_.holder(booked.session); });
     for (const auto& entry : adopted.entries) sessions_.adopt(adopted.topic, entry);
-    system::log(system::Level::notice,
+    system::log(system::messages::topic_handed_back, {.topic = what.topic},
                 fmt::format("topic {}: its memory was handed back by a client", what.topic));
     return adopted.topic;
 }

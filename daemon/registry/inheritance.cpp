@@ -3,6 +3,7 @@
 #include "base/peer.hpp"
 #include "base/pidfd.hpp"
 #include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 #include "shmbus/error.hpp"
 
 #include <cinttypes>
@@ -61,7 +62,7 @@ void Inheritance::adopt_topic(const std::string& prefix) {
                          [this](const Booked& booked) { return sessions.holder(booked.session); }),
             prefix);
     } catch (const std::exception& e) {
-        system::log(system::Level::error,
+        system::log(system::messages::topic_not_adopted, {},
                     fmt::format("what the last daemon left of a topic is of no use, unless a "
                                 "client hands it back: {}",
                                 e.what()));
@@ -80,11 +81,12 @@ void Inheritance::adopt_holders(const Registry::Adopted& adopted, const std::str
                                     *sessions.holder(entry.booked.session), entry.booked.hold,
                                     page);
             } catch (const Error& e) {
-                system::log(system::Level::error,
-                            fmt::format("topic {}: how far the holder of subscription {} has come "
-                                        "is not known: {}",
-                                        adopted.topic->name(), entry.booked.subscription,
-                                        e.what()));
+                system::log(
+                    system::messages::subscription_damaged,
+                    {.topic = adopted.topic->name(), .subscription = entry.booked.subscription},
+                    fmt::format("topic {}: how far the holder of subscription {} has come "
+                                "is not known: {}",
+                                adopted.topic->name(), entry.booked.subscription, e.what()));
                 entry.booked.hold = 0;
             }
         }

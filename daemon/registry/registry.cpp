@@ -3,8 +3,8 @@
 #include "base/memfd.hpp"
 #include "daemon/registry/limits.hpp"
 #include "daemon/registry/options.hpp"
-#include "daemon/system/log.hpp"
 #include "daemon/system/memory.hpp"
+#include "daemon/system/messages.hpp"
 #include "daemon/system/service.hpp"
 #include "shmbus/error.hpp"
 
@@ -116,7 +116,8 @@ void Registry::bring_back(const std::string& name) {
         asleep_.emplace(name, Asleep{*record});
     } catch (const std::exception& e) {
         unavailable_.emplace(name, e.what());
-        system::log(system::Level::error, fmt::format("topic {} is not there: {}", name, e.what()));
+        system::log(system::messages::topic_unavailable, {.topic = name},
+                    fmt::format("topic {} is not there: {}", name, e.what()));
     }
 }
 

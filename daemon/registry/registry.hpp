@@ -104,6 +104,13 @@ class Registry {
     void quarantine_stalled();
     /// Whether one of these has anything to do, now or soon.
     [[nodiscard]] bool has_chores() const;
+    struct Tally {
+        std::size_t awake = 0;
+        std::size_t asleep = 0;
+        std::uint64_t behind =
+            0; // events of all topics on disk that are not as safe there as they will be
+    };
+    [[nodiscard]] Tally tally() const;
     /// The daemon goes away in order: publishers get `closed`, and what is in the rings goes to disk.
     /// @returns the names of those where it did not, by the deadline
     [[nodiscard]] std::vector<std::string> close_all(Deadline deadline);
@@ -126,6 +133,7 @@ class Registry {
     [[nodiscard]] std::shared_ptr<Topic> wake(const std::string& name);
     [[nodiscard]] Entry entry_of(const std::string& name, Asleep& asleep);
     static bool is_unused(const Topic& topic);
+    static std::uint64_t behind_of(const Topic& topic, const spiller::Kept& kept);
     static bool is_idle(const Topic& topic);
     void put_to_sleep(const std::shared_ptr<Topic>& topic);
     [[nodiscard]] std::shared_ptr<Topic> make(const std::string& name, const TopicOptions& options,

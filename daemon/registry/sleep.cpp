@@ -1,7 +1,7 @@
 // Topics on disk that nobody uses: how they fall asleep, what is known of them then, and how they wake up.
 #include "daemon/registry/options.hpp"
 #include "daemon/registry/registry.hpp"
-#include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 #include "shmbus/error.hpp"
 
 #include <algorithm>
@@ -54,11 +54,24 @@ bool Registry::is_unused(const Topic& topic) {
            topic.state() == layout::RingState::open;
 }
 
+/// Events that are not on disk yet, or not as safely as the topic's options say.
+std::uint64_t Registry::behind_of(const Topic& topic, const spiller::Kept& kept) {
+    const Sequence on_disk = topic.options().sync == Sync::none ? kept.written : kept.durable;
+    const Sequence head = topic.head_hint();
+    return head - std::min(head, on_disk);
+}
+
 bool Registry::is_idle(const Topic& topic) {
     if (!is_unused(topic)) return false;
     const auto kept = topic.disk()->kept();
-    const bool durable = topic.options().sync != Sync::none;
-    return kept.trouble.empty() && (durable ? kept.durable : kept.written) >= topic.head_hint();
+    return kept.trouble.empty() && behind_of(topic, kept) == 0;
+}
+
+Registry::Tally Registry::tally() const {
+    Tally all{topics_.size(), asleep_.size()};
+    for (const auto& [name, topic] : topics_)
+        if (topic->disk()) all.behind += behind_of(*topic, topic->disk()->kept());
+    return all;
 }
 
 void Registry::look_for_sleepers() {
@@ -138,7 +151,7 @@ Registry::Page Registry::list(std::string_view after, std::size_t limit) {
             ++asleep;
         } catch (const std::exception& e) {
             unavailable_.emplace(asleep->first, e.what());
-            system::log(system::Level::error,
+            system::log(system::messages::topic_unavailable, {.topic = asleep->first},
                         fmt::format("topic {} is not there: {}", asleep->first, e.what()));
             asleep = asleep_.erase(asleep);
         }

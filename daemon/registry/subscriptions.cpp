@@ -5,6 +5,7 @@
 #include "daemon/registry/limits.hpp"
 #include "daemon/registry/options.hpp"
 #include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 #include "ring/recovery.hpp"
 #include "shmbus/error.hpp"
 
@@ -35,7 +36,8 @@ void Subscriptions::keep_in(std::shared_ptr<store::SubscriptionFiles> files,
     std::vector<std::string> damaged;
     for (const auto& [name, record] : files->load(damaged)) all_[name].record = record;
     for (const auto& name : damaged)
-        system::log(system::Level::error,
+        system::log(system::messages::subscription_damaged,
+                    {.topic = topic_name, .subscription = name},
                     fmt::format("topic {}: the file of subscription {} is damaged: it begins anew",
                                 topic_name, name));
     files_ = std::move(files);

@@ -1,7 +1,7 @@
 #include "daemon/spiller/disk_topic.hpp"
 
 #include "base/clock.hpp"
-#include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 #include "ring/recovery.hpp"
 
 #include <algorithm>
@@ -143,10 +143,10 @@ bool DiskTopic::note(store::Outcome outcome) {
     if (!well) take_stock();
     if (was_well == well) return well;
     if (well)
-        system::log(system::Level::notice,
+        system::log(system::messages::topic_recovered, {.topic = name},
                     fmt::format("topic {}: the disk takes events again", name));
     else
-        system::log(system::Level::error,
+        system::log(system::messages::topic_degraded, {.topic = name, .sequence = log_.durable()},
                     fmt::format("topic {}: the disk takes no events: {}; publishers wait, and it "
                                 "goes on by itself when that is mended",
                                 name, log_.trouble()));
@@ -202,7 +202,7 @@ bool DiskTopic::save_named() {
         segments_when_saved_ = log_.segments().size();
     } catch (const Error& e) { // the log itself is well, and tells the same
         system::log(
-            system::Level::warning,
+            system::messages::topic_files_trouble, {.topic = name},
             fmt::format("topic {}: noting how far its publishers have come: {}", name, e.what()));
     }
     return true;
@@ -220,10 +220,10 @@ void DiskTopic::expire() {
         const std::size_t count = store::expendable(
             facts, policy_.keep, situation, [this](std::size_t i) { return catalog_.max_time(i); });
         if (count != 0 && log_.expire(count) != store::Outcome::done)
-            system::log(system::Level::warning,
+            system::log(system::messages::topic_files_trouble, {.topic = name},
                         fmt::format("topic {}: removing old segments: {}", name, log_.trouble()));
     } catch (const Error& e) { // the log itself is well
-        system::log(system::Level::warning,
+        system::log(system::messages::topic_files_trouble, {.topic = name},
                     fmt::format("topic {}: looking for old segments: {}", name, e.what()));
     }
     segments_at_expiry_ = log_.segments().size();

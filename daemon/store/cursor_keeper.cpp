@@ -1,7 +1,7 @@
 #include "daemon/store/cursor_keeper.hpp"
 
 #include "base/thread.hpp"
-#include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 
 #include <fmt/format.h>
 #include <utility>
@@ -51,7 +51,7 @@ void CursorKeeper::work() {
         if (problem.empty())
             troubled_.erase(node.key());
         else if (std::exchange(troubled_[node.key()], problem) != problem) // once, not every second
-            system::log(system::Level::error,
+            system::log(system::messages::subscription_not_kept, {.subscription = name},
                         fmt::format("subscription {}: its cursor is not on disk: {}; it is tried "
                                     "again when it moves on",
                                     name, problem));

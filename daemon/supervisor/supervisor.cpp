@@ -1,6 +1,7 @@
 #include "daemon/supervisor/supervisor.hpp"
 
 #include "daemon/system/log.hpp"
+#include "daemon/system/messages.hpp"
 
 #include <fmt/format.h>
 
@@ -60,7 +61,7 @@ void Supervisor::died(registry::SessionId session) noexcept {
         line += fmt::format("; freed {} publishers, {} subscribers, {} chunks; {} events aborted",
                             ended->publishers, ended->subscribers, ended->reaped.chunks,
                             ended->reaped.claims);
-    log_.log(system::Level::info, line);
+    log_.log(system::messages::session_ended, {.pid = ended->who.pid, .uid = ended->who.uid}, line);
 }
 
 void Supervisor::taskFailed(kj::Exception&& e) {

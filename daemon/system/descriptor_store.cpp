@@ -1,6 +1,7 @@
 #include "daemon/system/descriptor_store.hpp"
 
 #include "daemon/system/log.hpp"
+#include "daemon/system/service.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -22,7 +23,7 @@ void complain(const std::string& doing, int rc) {
 } // namespace
 
 void DescriptorStore::keep(const std::string& name, const base::Fd& fd) {
-    if (!std::getenv("NOTIFY_SOCKET") || names_.contains(name)) return;
+    if (!is_heard() || names_.contains(name)) return;
     if (bytes_ + name.size() + 1 > most_name_bytes) {
         if (!std::exchange(is_full_, true))
             log(Level::warning,

@@ -5,35 +5,90 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <memory>
 #include <string>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
+#include <vector>
 
 namespace shmbus::system {
 
 namespace {
 
-/// sd_journal's rule: JOURNAL_STREAM names stderr's device and inode, unless stderr was redirected.
+/// sd-daemon's rule: JOURNAL_STREAM names stderr's device and inode, unless stderr was redirected. Without its
+/// socket sd_journal_sendv() would drop messages in silence.
 bool stderr_is_journal() {
     const char* stream = std::getenv("JOURNAL_STREAM");
     struct stat status {};
     if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) return false;
-    return stream == std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+    return stream == fmt::format("{}:{}", status.st_dev, status.st_ino) &&
+           ::access("/run/systemd/journal/socket", F_OK) == 0;
 }
 
-} // namespace
+std::string unit_of(pid_t pid) {
+    char* unit = nullptr;
+    if (::sd_pid_get_user_unit(pid, &unit) < 0 && ::sd_pid_get_unit(pid, &unit) < 0) return {};
+    const std::unique_ptr<char, decltype(&std::free)> owner(unit, std::free);
+    return unit;
+}
 
-void log(Level level, std::string_view line) {
+using Fields = std::vector<std::string>; // NAME=VALUE
+
+void add_about(Fields& fields, const About& about) {
+    if (!about.topic.empty()) fields.push_back(fmt::format("SHMBUS_TOPIC={}", about.topic));
+    if (!about.subscription.empty())
+        fields.push_back(fmt::format("SHMBUS_SUBSCRIPTION={}", about.subscription));
+    if (about.sequence != 0) fields.push_back(fmt::format("SHMBUS_SEQ={}", about.sequence));
+    if (about.pid == 0) return;
+    fields.push_back(fmt::format("SHMBUS_PEER_PID={}", about.pid));
+    fields.push_back(fmt::format("SHMBUS_PEER_UID={}", about.uid));
+    if (auto unit = unit_of(static_cast<pid_t>(about.pid)); !unit.empty())
+        fields.push_back("SHMBUS_PEER_UNIT=" + unit);
+}
+
+bool send_to_journal(Fields& fields) {
+    std::vector<iovec> parts;
+    for (auto& field : fields) parts.push_back({field.data(), field.size()});
+    return ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) >= 0;
+}
+
+void write(Level level, const Message* message, const About& about, std::string_view line) {
     static const bool journal = stderr_is_journal();
-    std::string text = journal ? fmt::format("<{}>", static_cast<int>(level)) : "shmbusd: ";
+    std::string text;
     for (const char c : line) text += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
-    text += '\n';
+    const auto priority = static_cast<int>(level);
+    if (journal) {
+        Fields fields{fmt::format("PRIORITY={}", priority), "MESSAGE=" + text};
+        if (message != nullptr) fields.push_back(fmt::format("MESSAGE_ID={}", message->id));
+        add_about(fields, about);
+        if (send_to_journal(fields)) return;
+    }
+    text = (journal ? fmt::format("<{}>", priority) : "shmbusd: ") + text + '\n';
     // One write a line. There is nobody to tell when it fails.
     while (::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {
     }
 }
 
+} // namespace
+
+void log(Level level, std::string_view line) { write(level, nullptr, {}, line); }
+
+void log(const Message& message, const About& about, std::string_view line) {
+    write(message.level, &message, about, line);
+}
+
 void ThrottledLog::log(Level level, std::string_view line) {
+    if (has_room()) system::log(level, line);
+}
+
+void ThrottledLog::log(const Message& message, const About& about, std::string_view line) {
+    if (has_room()) system::log(message, about, line);
+}
+
+bool ThrottledLog::has_room() {
     constexpr std::uint64_t window_ns = 10'000'000'000;
     constexpr unsigned most = 20;
     const std::uint64_t now = base::monotonic_ns();
@@ -43,12 +98,9 @@ void ThrottledLog::log(Level level, std::string_view line) {
         window_began_ns_ = now;
         lines_ = left_out_ = 0;
     }
-    if (lines_ == most) {
-        ++left_out_;
-        return;
-    }
-    ++lines_;
-    system::log(level, line);
+    const bool room = lines_ < most;
+    ++(room ? lines_ : left_out_);
+    return room;
 }
 
 } // namespace shmbus::system

@@ -3,6 +3,7 @@
 #include "base/system_error.hpp"
 #include "daemon/system/log.hpp"
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <sys/resource.h>
@@ -21,6 +22,8 @@ bool notify(const char* state) {
 }
 
 } // namespace
+
+bool is_heard() { return std::getenv("NOTIFY_SOCKET") != nullptr; }
 
 void announce_ready() {
     constexpr std::string_view line = "ready\n";

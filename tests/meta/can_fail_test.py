@@ -22,6 +22,15 @@ def include(source, name, target=None):
     return {source: f"#include {name}\n", **({target: ""} if target else {})}
 
 
+def catalog(message, entry, use="messages::made"):
+    """A tree with a message for the journal, what explains it, and who says it."""
+    return {"daemon/system/messages.hpp": message, "daemon/units/shmbus.catalog": entry,
+            "daemon/a.cpp": f"log({use}, line);\n"}
+
+
+MESSAGE = 'inline constexpr Message made{"' + "0a" * 16 + '", Level::info};\n'
+ENTRY = "-- " + "0a" * 16 + "\nSubject: Made\n\nTopic @SHMBUS_TOPIC@ is new.\n"
+
 # The script, its arguments, the tree, and what it says; None where it must find nothing.
 CASES = [
     ("includes", {}, "nothing to look at"),
@@ -68,6 +77,15 @@ CASES = [
     ("packages", {**PACKAGES, "README.md": TABLE, "dev": DEV + "echo g++\n"}, "stands twice"),
     ("packages", {**PACKAGES, "README.md": TABLE, ".ci/run": "pip install x\n"}, "pip install"),
     ("packages", {**PACKAGES, "README.md": TABLE, "subprojects/a.wrap": ""}, "a.wrap: Debian's"),
+    ("catalog", {}, "nothing to look at"),
+    ("catalog", catalog(MESSAGE, ENTRY), None),
+    ("catalog", catalog(MESSAGE, ""), "made has no entry"),
+    ("catalog", catalog("", ENTRY), "is no message of"),
+    ("catalog", catalog(MESSAGE + MESSAGE, ENTRY), "stands twice"),
+    ("catalog", catalog(MESSAGE.replace("0a0a", "0A"), ENTRY), "no 32 hexadecimal digits"),
+    ("catalog", catalog(MESSAGE, ENTRY.replace("Subject", "Support")), "has no subject"),
+    ("catalog", catalog(MESSAGE, ENTRY.replace("TOPIC", "TOPICS")), "no field SHMBUS_TOPICS"),
+    ("catalog", catalog(MESSAGE, ENTRY, "messages::gone"), "nobody says made"),
     ("readme", {"README.md": BLOCKS.format("./dev demo", "./dev test")}, None),
     ("readme", {"README.md": BLOCKS.format("./dev demo --fast", "./dev test")}, "## Try it"),
     ("readme", {"README.md": BLOCKS.format("./dev demo", "./dev build\n./dev test")}, "## Test it"),
