@@ -49,6 +49,26 @@ TEST(Shmbusd, StaysWhenItsTerminalClosesIfNohupSaysSo) {
     EXPECT_TRUE(daemon.process().is_running());
 }
 
+TEST(Shmbusd, IsReplacedWhenItHangs) {
+    ::setenv("WATCHDOG_USEC", "4000000", 1); // of the parent, which allows its worker half of it
+    DaemonProcess daemon({"--supervise", "--memory-only"});
+    ::unsetenv("WATCHDOG_USEC");
+    const auto worker = [&] {
+        const auto id = std::to_string(daemon.pid());
+        std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+        pid_t pid = 0;
+        children >> pid;
+        return pid;
+    };
+    const pid_t first = worker();
+    std::this_thread::sleep_for(5s); // so long that one that says nothing would be dead
+    EXPECT_EQ(worker(), first);
+    ASSERT_EQ(::kill(first, SIGSTOP), 0);
+    daemon.process().wait_for_log("hangs: it has not said WATCHDOG=1 for 2000 ms; killing it");
+    EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
+    EXPECT_NE(worker(), first);
+}
+
 TEST(Shmbusd, IsTheOnlyOneAtItsSocket) {
     DaemonProcess daemon;
     const auto second = outcome_of({"--socket", daemon.socket()});
