@@ -250,7 +250,7 @@ void Registry::quarantine_stalled() {
         const auto stalled = topic->quarantine_stalled();
         if (stalled.claims == 0) continue;
         stall_log_.log(
-            system::Level::warning,
+            system::messages::topic_stalled, {.topic = name, .sequence = stalled.first},
             fmt::format("topic {}: {} events between {} and {} given up, as {} stopped in the "
                         "middle of publishing them",
                         name, stalled.claims, stalled.first, stalled.last,

@@ -47,7 +47,7 @@ void Supervisor::thread_ended(registry::SessionId session) noexcept {
     const auto who = sessions_.holder(session);
     if (claims != 0 && who)
         log_.log(
-            system::Level::info,
+            system::messages::session_ending, {.pid = who->pid, .uid = who->uid},
             fmt::format("session {}: {} (pid {}) is ending; gave up {} events that it had begun",
                         session, who->command, who->pid, claims));
 }

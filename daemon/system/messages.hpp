@@ -8,12 +8,14 @@ namespace shmbus::system::messages {
 
 inline constexpr Message session_begun{"6aef844377dc49168dfd80ac44622857", Level::info};
 inline constexpr Message session_hung_up{"18a0f3f092a143cdaaec1abc80421abc", Level::info};
+inline constexpr Message session_ending{"f2e6dd7796384d50aa5a8ef9b2cf6c8b", Level::info};
 inline constexpr Message session_ended{"d398b5073f2c408199ee1714e5302d6f", Level::info};
 inline constexpr Message peer_silent{"6f7f8a7abda3436abfad86533d4f6478", Level::notice};
 inline constexpr Message peer_refused{"4e7eb69fcf5c4cc68987d277ecea38e8", Level::warning};
 inline constexpr Message topic_made{"6d652e1df6734e8eb00d7391cc148bc2", Level::info};
 inline constexpr Message topic_removed{"889598522859473292dbaa15b43cf5bf", Level::info};
 inline constexpr Message topic_drained{"dc228f1680a640d09f0512e463e33920", Level::info};
+inline constexpr Message topic_stalled{"53904a9074a14fad8fa0d3a41f88798f", Level::warning};
 inline constexpr Message topic_handed_back{"bdd5df861f8640cca851680bce6ef51f", Level::notice};
 inline constexpr Message topic_unavailable{"b5d9359dd39e4f5b9fd6291f3b667487", Level::error};
 inline constexpr Message topic_not_adopted{"fa0d0f15bb86473b84a8b5517bfbeed7", Level::error};
