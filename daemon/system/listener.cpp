@@ -126,9 +126,6 @@ Listener::Listener(std::string path, base::Fd activated)
         throw Error(Errc::bad_argument,
                     "the socket that systemd passed is not at " + path_ +
                         "; let ListenStream= of its unit and the daemon's --socket agree");
-    const int flags = ::fcntl(socket_.get(), F_GETFL); // systemd hands it over without O_NONBLOCK
-    if (flags < 0 || ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
-        base::throw_system("preparing the socket at " + path_);
     listen();
 }
 
@@ -138,6 +135,9 @@ Listener Listener::activated(std::string path, base::Fd socket) {
 
 /// Where systemd did so already, once more: SO_PEERCRED names to clients whoever did it last.
 void Listener::listen() const {
+    const int flags = ::fcntl(socket_.get(), F_GETFL); // systemd hands it over without O_NONBLOCK
+    if (flags < 0 || ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) != 0)
+        base::throw_system("preparing the socket at " + path_);
     if (::listen(socket_.get(), SOMAXCONN) != 0) base::throw_system("listening at " + path_);
 }
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Usage: box.sh [DIRECTORY…] -- COMMAND…
 # Boots the host's own systemd as PID 1 of a throw-away system, runs the command in it, as root and in no unit, and
-# removes everything; exits as the command does. Needs root, systemd, dbus and util-linux, and no systemd or dbus
-# of the host's that runs.
+# removes everything; exits as the command does. Needs root, and systemd, dbus and util-linux installed; none of
+# them has to run on the host.
 #
 # It has namespaces of its own for processes, mounts, network, names, IPC and cgroups. /usr is an overlay over the
 # host's, /etc a copy, the directories are there read-only at the same paths, and all else is empty and in memory.
