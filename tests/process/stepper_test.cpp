@@ -113,6 +113,18 @@ TEST(Stepper, KillsBehindTheNthInstruction) {
     }
 }
 
+TEST(Stepper, StepsBlindlyAsFar) {
+    const SharedCounters counters(1);
+    Stepped stepped("increment", {counters.fd()});
+    for (unsigned n = 1; n <= increments; ++n) {
+        EXPECT_TRUE(stepped.stepper->step());
+        EXPECT_EQ(counters[0], n);
+    }
+    stepped.stepper->kill();
+    EXPECT_FALSE(stepped.stepper->step());
+    EXPECT_EQ(stepped.child.wait(), -SIGKILL);
+}
+
 TEST(Stepper, SeesSystemCalls) {
     Stepped stepped("calls");
     std::vector<std::uint64_t> calls;

@@ -118,6 +118,14 @@ Walk Stepper::step_to_mark(const Look& look, Deadline deadline) {
     }
 }
 
+bool Stepper::step(Deadline deadline) {
+    resume(PTRACE_SINGLESTEP);
+    if (!await_stop(deadline)) return false;
+    if (stop_ != SIGTRAP)
+        throw std::runtime_error("a signal instead of a step: " + std::to_string(stop_));
+    return true;
+}
+
 void Stepper::kill() noexcept {
     ::kill(pid_, SIGKILL);
     stands_ = false;

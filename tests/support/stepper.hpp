@@ -67,6 +67,10 @@ class Stepper {
     /// @throws std::runtime_error when the deadline passes
     Walk step_to_mark(const Look& look, Deadline deadline = patience);
 
+    /// One instruction, or one turn of one that repeats, whatever it is: for who counts many of them and
+    /// has other means to see where the process is. False: it is dead.
+    bool step(Deadline deadline = patience);
+
     /// SIGKILL, which comes before the next instruction. Whoever started the process waits for its end.
     void kill() noexcept;
 
