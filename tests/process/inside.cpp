@@ -129,4 +129,12 @@ Usage usage_of(pid_t pid) {
     return usage;
 }
 
+pid_t child_of(pid_t parent) {
+    const auto id = std::to_string(parent);
+    std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+    pid_t pid = 0;
+    children >> pid;
+    return pid;
+}
+
 } // namespace shmbus::test

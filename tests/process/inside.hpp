@@ -40,5 +40,7 @@ struct Usage {
     std::uint64_t cpu_ticks = 0;     // user and system time
 };
 [[nodiscard]] Usage usage_of(pid_t pid);
+/// Its one child, such as the worker of a supervising parent; 0 while there is none.
+[[nodiscard]] pid_t child_of(pid_t parent);
 
 } // namespace shmbus::test

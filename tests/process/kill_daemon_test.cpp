@@ -21,15 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// The one child of a supervising parent; 0 while there is none.
-pid_t worker_of(pid_t parent) {
-    const auto id = std::to_string(parent);
-    std::ifstream children("/proc/" + id + "/task/" + id + "/children");
-    pid_t pid = 0;
-    children >> pid;
-    return pid;
-}
-
 /// Overwrites the beginning of a descriptor that a process keeps, memory of this name.
 void damage(pid_t pid, const std::string& memory) {
     const auto directory = "/proc/" + std::to_string(pid) + "/fd";
@@ -48,11 +39,11 @@ class KillDaemon : public testing::Test {
   protected:
     /// Kills the worker and uses the next one; how long it took until that was possible.
     std::chrono::nanoseconds kill_once() {
-        const pid_t worker = worker_of(daemon_.pid());
+        const pid_t worker = child_of(daemon_.pid());
         EXPECT_NE(worker, 0);
         const std::uint64_t began = base::monotonic_ns();
         EXPECT_EQ(::kill(worker, SIGKILL), 0);
-        for (const Deadline end = patience; worker_of(daemon_.pid()) == worker;)
+        for (const Deadline end = patience; child_of(daemon_.pid()) == worker;)
             EXPECT_FALSE(end.passed());
         Bus bus({.socket = daemon_.socket()});
         EXPECT_TRUE(UnbrokenLoad::is_known_to(bus));
@@ -61,7 +52,7 @@ class KillDaemon : public testing::Test {
         auto subscription = bus.subscribe("kept", {.lossy = true});
         auto other = bus.subscribe("fast", {.lossy = true});
         EXPECT_TRUE(std::holds_alternative<Event>(subscription.receive(patience)) ||
-                    worker_of(daemon_.pid()) == 0);
+                    child_of(daemon_.pid()) == 0);
         return took;
     }
 
@@ -83,11 +74,11 @@ TEST_F(KillDaemon, NobodyNotices) {
         ASSERT_TRUE(load_.goes_on());
         if (i == kills / 4) {
             early = usage_of(daemon_.pid());
-            early_worker = usage_of(worker_of(daemon_.pid()));
+            early_worker = usage_of(child_of(daemon_.pid()));
         }
     }
     const auto late = usage_of(daemon_.pid());
-    const auto late_worker = usage_of(worker_of(daemon_.pid()));
+    const auto late_worker = usage_of(child_of(daemon_.pid()));
     EXPECT_LE(late.descriptors, early.descriptors + 4) << "sessions come and go";
     EXPECT_LE(late.anonymous_kib, early.anonymous_kib + 512);
     EXPECT_LE(late_worker.descriptors, early_worker.descriptors + 8) << "connections come and go";
@@ -112,7 +103,7 @@ TEST_F(KillDaemon, NobodyNotices) {
 TEST_F(KillDaemon, WhatIsDamagedClientsHandBack) {
     for (const std::string topic : {"kept", "fast"}) {
         damage(daemon_.pid(), "shmbus-books-" + topic);
-        ASSERT_EQ(::kill(worker_of(daemon_.pid()), SIGKILL), 0);
+        ASSERT_EQ(::kill(child_of(daemon_.pid()), SIGKILL), 0);
         daemon_.process().wait_for_log("topic " + topic + ": its memory was handed back");
         Bus bus({.socket = daemon_.socket()});
         for (const Deadline end = patience; !UnbrokenLoad::is_known_to(bus);)

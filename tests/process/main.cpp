@@ -70,7 +70,8 @@ int main(int argc, char** argv) {
     if (argc >= 3 && std::strcmp(argv[1], "--worker") == 0) return run_worker(argc, argv);
     ::testing::InitGoogleTest(&argc, argv);
     std::random_device random;
-    run_seed = random();
+    const char* given = std::getenv("SHMBUS_TEST_SEED");
+    run_seed = given != nullptr ? std::strtoull(given, nullptr, 10) : random();
     for (int i = 1; i < argc; ++i) {
         const std::string_view arg = argv[i];
         if (arg == "--long") {

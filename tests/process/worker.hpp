@@ -51,7 +51,7 @@ std::string hear();
 
 /// Whether the program was started with --long: the full size of a test that has a short form.
 [[nodiscard]] bool long_form();
-/// The seed of this run: --seed=N, else a fresh one. Printed by main().
+/// The seed of this run: --seed=N, else $SHMBUS_TEST_SEED, else a fresh one. Printed by main().
 [[nodiscard]] std::uint64_t seed();
 
 /// How long a test waits for what must come: beyond any noise of the machine.
