@@ -75,7 +75,8 @@ void Inheritance::adopt_holders(const Registry::Adopted& adopted, const std::str
     subscriptions.keep_pages(store, prefix);
     for (auto entry : adopted.entries) {
         if (entry.booked.hold != 0) {
-            const auto page = take(fmt::format("{}cursor{}", prefix, entry.booked.hold));
+            const auto page = take(
+                fmt::format("{}cursor{}.{}", prefix, entry.booked.hold, entry.booked.subscription));
             try {
                 subscriptions.adopt(entry.booked.subscription,
                                     *sessions.holder(entry.booked.session), entry.booked.hold,
@@ -91,6 +92,29 @@ void Inheritance::adopt_holders(const Registry::Adopted& adopted, const std::str
             }
         }
         sessions.adopt(adopted.topic, entry);
+    }
+    adopt_pages(*adopted.topic, prefix);
+}
+
+/// Of those that nobody holds.
+void Inheritance::adopt_pages(Topic& topic, const std::string& prefix) {
+    const auto begin = prefix + "cursor";
+    for (auto next = descriptors.lower_bound(begin);
+         next != descriptors.end() && next->first.starts_with(begin);) {
+        const auto page = descriptors.extract(next++);
+        std::uint64_t hold = 0;
+        int end = 0;
+        const char* const rest = page.key().c_str() + begin.size();
+        const bool has_name = std::sscanf(rest, "%" SCNu64 ".%n", &hold, &end) == 1 && end != 0;
+        try {
+            if (!has_name) throw Error(Errc::damaged, "no page of a subscription: " + page.key());
+            topic.subscriptions().inherit(rest + end, topic.creator(), hold, page.mapped());
+        } catch (const Error& e) {
+            system::log(system::Level::warning,
+                        fmt::format("topic {}: how far a subscription has come is not known: {}",
+                                    topic.name(), e.what()));
+            store.forget(page.key());
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //     s<id>.<uid>.<ticket>   the pidfd of a session's process
 //     t<n>.books             what a topic was made with, and who holds what of it (books.hpp)
 //     t<n>.ring, t<n>.readers    its memory
-//     t<n>.cursor<hold>      the page of somebody who holds a durable subscription
+//     t<n>.cursor<hold>.<name>   the page of whoever holds a durable subscription, or did so last
 //
 // Nothing of this is trusted to be whole: of what is damaged the topic's memory is not taken. Clients that
 // have it in use hand it back (hand_back.hpp); if there is none, a topic on disk is made anew from there.
@@ -33,6 +33,7 @@ struct Inheritance {
     void adopt_session(const std::string& name, base::Fd pidfd);
     void adopt_topic(const std::string& prefix);
     void adopt_holders(const Registry::Adopted& adopted, const std::string& prefix);
+    void adopt_pages(Topic& topic, const std::string& prefix);
     [[nodiscard]] base::Fd take(const std::string& name);
 };
 

@@ -172,7 +172,8 @@ void Registry::add(const std::shared_ptr<Topic>& topic) {
     topic->subscriptions().keep_pages(*descriptors_, prefix);
 }
 
-void Registry::forget(const Topic& topic) {
+void Registry::forget(Topic& topic) {
+    topic.subscriptions().forget_left();
     const auto number = numbers_.extract(&topic);
     if (descriptors_ == nullptr || number.empty()) return;
     for (const char* part : {"books", "ring", "readers"})
@@ -242,7 +243,7 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
 
 void Registry::take_stock() {
     for (const auto& [name, topic] : topics_)
-        if (topic->subscriptions().any_held()) topic->subscriptions().take_stock();
+        if (topic->subscriptions().has_stock()) topic->subscriptions().take_stock();
 }
 
 void Registry::quarantine_stalled() {
@@ -261,7 +262,8 @@ void Registry::quarantine_stalled() {
 bool Registry::has_chores() const {
     return std::any_of(topics_.begin(), topics_.end(), [](const auto& named) {
         auto& topic = *named.second;
-        return topic.subscriptions().any_held() || is_unused(topic) || topic.publisher_count() != 0;
+        return topic.subscriptions().has_stock() || is_unused(topic) ||
+               topic.publisher_count() != 0;
     });
 }
 

@@ -143,7 +143,7 @@ class Registry {
     [[nodiscard]] std::shared_ptr<Topic>
     make_on_disk(const std::string& name, const store::TopicRecord& record, spiller::OpenLog log);
     void add(const std::shared_ptr<Topic>& topic);
-    void forget(const Topic& topic);
+    void forget(Topic& topic);
     void bring_back(const std::string& name);
     const Deadline missed_until_;
     Sequence first_;

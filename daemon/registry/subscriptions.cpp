@@ -49,17 +49,31 @@ void Subscriptions::keep_pages(system::DescriptorStore& pages, const std::string
     prefix_ = prefix;
 }
 
-std::string Subscriptions::kept_as(std::uint64_t hold) const {
-    return fmt::format("{}cursor{}", prefix_, hold);
+std::string Subscriptions::kept_as(const std::string& name, std::uint64_t hold) const {
+    return fmt::format("{}cursor{}.{}", prefix_, hold, name);
 }
 
 void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint64_t hold,
                           const base::Fd& page) {
     auto mapping = map_page(page);
     auto& subscription = all_.contains(name) ? all_.at(name) : make(name, who.uid);
-    subscription.held = Held{hold, who, std::move(mapping)};
     last_hold_ = std::max(last_hold_, hold);
-    if (take(subscription)) store(name, subscription);
+    Held held{hold, who, std::move(mapping)};
+    // Of one that was taken over both entries may be there: the later hold is the one.
+    const bool is_later = !subscription.held || subscription.held->hold < hold;
+    const bool moved = take(subscription.record, held);
+    if (is_later) subscription.held = std::move(held);
+    if (moved) store(name, subscription);
+}
+
+void Subscriptions::inherit(const std::string& name, std::uint32_t creator, std::uint64_t hold,
+                            const base::Fd& page) {
+    Held held{hold, {}, map_page(page)};
+    auto& subscription = all_.contains(name) ? all_.at(name) : make(name, creator);
+    last_hold_ = std::max(last_hold_, hold);
+    if (take(subscription.record, held)) store(name, subscription);
+    if (subscription.left) forget_left(name);
+    subscription.left = std::move(held);
 }
 
 std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
@@ -69,7 +83,7 @@ std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
     check_name(name, "subscription");
     const std::uint64_t hold = last_hold_ + 1;
     adopt(name, who, hold, page);
-    if (pages_ != nullptr) pages_->keep(kept_as(hold), page);
+    if (pages_ != nullptr) pages_->keep(kept_as(name, hold), page);
     return hold;
 }
 
@@ -134,20 +148,23 @@ Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& 
     page.cursor.store_relaxed(record.cursor);
     page.state.store_relaxed(
         static_cast<std::uint32_t>(record.paused ? HoldState::paused : HoldState::live));
-    if (pages_ != nullptr) pages_->keep(kept_as(last_hold_), fd);
+    if (pages_ != nullptr) pages_->keep(kept_as(name, last_hold_), fd);
+    forget_left(name); // this one has its cursor
     return {last_hold_, std::move(fd), record.begun ? std::optional(record.cursor) : std::nullopt};
 }
 
 /// Whether the cursor moved. What the holder wrote is believed as far as it can be true.
-bool Subscriptions::take(Subscription& subscription) const noexcept {
-    if (!subscription.held) return false;
-    const Sequence seen = page_of(*subscription.held).cursor.load_acquire();
+bool Subscriptions::take(store::SubscriptionRecord& record, const Held& held) const noexcept {
+    const Sequence seen = page_of(held).cursor.load_acquire();
     const Sequence head = view_.ring.header().tail.load_acquire() - 1;
-    auto& record = subscription.record;
     if (seen > head || (record.begun ? seen <= record.cursor : seen == 0)) return false;
     record.cursor = seen;
     record.begun = true;
     return true;
+}
+
+bool Subscriptions::take(Subscription& subscription) const noexcept {
+    return subscription.held && take(subscription.record, *subscription.held);
 }
 
 void Subscriptions::set_state(const Held& held, HoldState state) const noexcept {
@@ -156,16 +173,26 @@ void Subscriptions::set_state(const Held& held, HoldState state) const noexcept 
     ring::ring_bells(view_);
 }
 
-void Subscriptions::forget_page(const Held& held) const {
-    if (pages_ != nullptr) pages_->forget(kept_as(held.hold));
+void Subscriptions::forget_page(const std::string& name, const Held& held) const {
+    if (pages_ != nullptr) pages_->forget(kept_as(name, held.hold));
+}
+
+void Subscriptions::forget_left(const std::string& name) {
+    auto& left = all_.at(name).left;
+    if (left) forget_page(name, *left);
+    left.reset();
+}
+
+void Subscriptions::forget_left() {
+    for (const auto& [name, subscription] : all_) forget_left(name);
 }
 
 void Subscriptions::end_hold(Subscription& subscription, const std::string& name, HoldState state) {
     if (!subscription.held) return;
     if (take(subscription)) store(name, subscription);
     set_state(*subscription.held, state);
-    forget_page(*subscription.held);
-    subscription.held.reset();
+    forget_left(name);
+    subscription.left = std::exchange(subscription.held, std::nullopt);
 }
 
 void Subscriptions::release(const std::string& name, std::uint64_t hold) noexcept {
@@ -186,6 +213,7 @@ void Subscriptions::seek(const std::string& name, Sequence cursor, Done done) {
     refuse_while_held(subscription, name);
     subscription.record.cursor = cursor;
     subscription.record.begun = true;
+    if (subscription.left) page_of(*subscription.left).cursor.store_release(cursor);
     store(name, subscription, std::move(done));
 }
 
@@ -203,8 +231,9 @@ void Subscriptions::remove(const std::string& name, bool force, Done done) {
     if (!force) refuse_while_held(subscription, name);
     if (subscription.held) {
         set_state(*subscription.held, HoldState::ended);
-        forget_page(*subscription.held);
+        forget_page(name, *subscription.held);
     }
+    forget_left(name);
     all_.erase(name);
     tell();
     if (keeper_ != nullptr)
@@ -226,10 +255,10 @@ std::vector<Subscriptions::Info> Subscriptions::list() {
     return infos;
 }
 
-bool Subscriptions::any_held() const noexcept {
-    for (const auto& [name, subscription] : all_)
-        if (subscription.held) return true;
-    return false;
+bool Subscriptions::has_stock() const noexcept {
+    return std::any_of(all_.begin(), all_.end(), [&](const auto& one) {
+        return one.second.held || (one.second.left && keeper_ != nullptr);
+    });
 }
 
 void Subscriptions::tell(Acknowledged whom) {
@@ -248,6 +277,7 @@ void Subscriptions::tell() const {
 void Subscriptions::take_stock() {
     for (auto& [name, subscription] : all_)
         if (take(subscription)) store(name, subscription);
+    if (keeper_ != nullptr && keeper_->is_done()) forget_left();
 }
 
 void Subscriptions::persist(const std::string& name, std::uint64_t hold, Done done) {

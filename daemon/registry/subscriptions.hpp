@@ -16,18 +16,22 @@ namespace shmbus::registry {
 
 class Subscriptions {
   public:
-    /// `view` outlives it. Without a keeper (a topic in memory) they live as long as the daemon.
+    /// `view` outlives it. Without a keeper (a topic in memory) they live as long as the daemon, and with the
+    /// next one as far as there are pages.
     Subscriptions(const layout::Uuid& topic, const ring::Topic& view)
         : topic_(topic), view_(view) {}
     /// Loads what there is, and keeps it there from now on. @throws store::FileError
     void keep_in(std::shared_ptr<store::SubscriptionFiles> files, store::CursorKeeper& keeper,
                  const std::string& topic_name);
-    /// Pages go where the next daemon finds them: under this prefix and the number of the hold.
+    /// Pages go where the next daemon finds them: under this prefix, the number of the hold and the name.
     void keep_pages(system::DescriptorStore& pages, const std::string& prefix);
     /// One that somebody held when an earlier daemon ended. @throws Error(damaged)
     void adopt(const std::string& name, const Holder& who, std::uint64_t hold,
                const base::Fd& page);
-    /// The same for one whose holder came back with the page. @returns which hold @throws Error(busy)
+    /// The page of one that somebody had held. @throws Error(damaged), Error(bad_argument)
+    void inherit(const std::string& name, std::uint32_t creator, std::uint64_t hold,
+                 const base::Fd& page);
+    /// As adopt(), for one whose holder came back with the page. @returns which hold @throws Error(busy)
     std::uint64_t restore(const std::string& name, const Holder& who, const base::Fd& page);
     /// The same in vain: the holder learns that it is none any more, if it looks.
     static void disown(const base::Fd& page) noexcept;
@@ -63,13 +67,17 @@ class Subscriptions {
     };
     [[nodiscard]] std::vector<Info> list();
 
-    [[nodiscard]] bool any_held() const noexcept;
+    /// Whether take_stock() has something to do, now or later.
+    [[nodiscard]] bool has_stock() const noexcept;
     /// Up to where all have acknowledged, whenever that may have changed; the largest sequence there is when
     /// there are none.
     using Acknowledged = std::function<void(Sequence by_all)>;
     void tell(Acknowledged whom);
-    /// Takes the cursors of all that are held; those that moved go to disk.
+    /// Takes the cursors of all that are held; those that moved go to disk. The pages of those that nobody
+    /// holds are kept no longer than until they are there.
     void take_stock();
+    /// No page of one that nobody holds is kept any more.
+    void forget_left();
     /// The same for one, if it is still in the same hand. @throws Error: busy, system (a topic in memory)
     void persist(const std::string& name, std::uint64_t hold, Done done);
 
@@ -82,12 +90,17 @@ class Subscriptions {
     struct Subscription {
         store::SubscriptionRecord record;
         std::optional<Held> held;
+        /// By whom it was held last: its page is kept until somebody holds the subscription again, or the
+        /// cursor is on disk, as the daemon may die before.
+        std::optional<Held> left = {};
     };
     [[nodiscard]] Subscription& get(const std::string& name);
     Subscription& make(const std::string& name, std::uint32_t creator, Done done = {});
     static layout::CursorPage& page_of(const Held& held) noexcept;
-    void forget_page(const Held& held) const;
-    [[nodiscard]] std::string kept_as(std::uint64_t hold) const;
+    [[nodiscard]] std::string kept_as(const std::string& name, std::uint64_t hold) const;
+    void forget_page(const std::string& name, const Held& held) const;
+    void forget_left(const std::string& name);
+    bool take(store::SubscriptionRecord& record, const Held& held) const noexcept;
     bool take(Subscription& subscription) const noexcept;
     void end_hold(Subscription& subscription, const std::string& name, layout::HoldState state);
     void set_state(const Held& held, layout::HoldState state) const noexcept;

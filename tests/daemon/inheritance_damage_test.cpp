@@ -177,10 +177,30 @@ TEST_F(DamageTest, ATopicThatWasLeftTwice) {
 
 TEST_F(DamageTest, NamesThatMeanNothing) {
     auto left = keeper.all();
-    for (const auto* name :
-         {"",           "s",           "s1",         "s1.2",   "s0.1.5", "sx.1.2",  "s9.1000.0",
-          "s9.1000.5x", "s9.-.5",      "t",          "t1",     "t.",     "tx.ring", "t1.ringx",
-          "t1.cursor",  "t1.cursor77", "t5.cursor1", "stored", "listen", "unknown"}) {
+    for (const auto* name : {"",
+                             "s",
+                             "s1",
+                             "s1.2",
+                             "s0.1.5",
+                             "sx.1.2",
+                             "s9.1000.0",
+                             "s9.1000.5x",
+                             "s9.-.5",
+                             "t",
+                             "t1",
+                             "t.",
+                             "tx.ring",
+                             "t1.ringx",
+                             "t1.cursor",
+                             "t1.cursor77",
+                             "t1.cursor7.",
+                             "t1.cursor7.?",
+                             "t1.cursorx.s",
+                             "t1.cursor7.s",
+                             "t5.cursor1",
+                             "stored",
+                             "listen",
+                             "unknown"}) {
         const auto fd = a_pipe();
         life->store.keep(name, fd);
         left[name] = Client::copy_of(fd);
@@ -199,7 +219,7 @@ TEST_F(DamageTest, ASubscriptionWhosePageIsNone) {
     const auto topic = topics().find("a");
     const auto grant = sessions().lease_subscriber(session, topic, {.name = "s"});
     auto left = keeper.all();
-    left.erase("t1.cursor1");
+    left.erase("t1.cursor1.s");
     inherit(std::move(left));
     const auto a = topics().awake("a");
     ASSERT_TRUE(a);
