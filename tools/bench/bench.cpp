@@ -3,10 +3,10 @@
 // Each case runs in processes of its own, forked before the library is touched; its row of the report
 // comes back through a pipe. Cases on disk have a bus of their own, too.
 #include "tools/bench/bare.hpp"
-#include "tools/bench/own_bus.hpp"
 #include "tools/command.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/output.hpp"
+#include "tools/own_bus.hpp"
 #include "tools/text.hpp"
 #include "tools/units.hpp"
 
@@ -325,13 +325,14 @@ ExitCode run_bench(const Context& context, const Options& options) {
         places.socket = socket_path(context.bus);
         if (const ExitCode code = try_bus(context.bus); code != ExitCode::done) return code;
     }
-    std::optional<bench::ScratchDirectory> scratch;
+    std::optional<ScratchDirectory> scratch;
     if (std::any_of(chosen.begin(), chosen.end(), is_on_disk)) {
         ::prctl(PR_SET_CHILD_SUBREAPER, 1); // nobody writes there any more when it is removed
-        places.daemon = bench::find_daemon();
-        scratch.emplace(options.directory); // now, not when everything else has been measured
+        places.daemon = find_daemon();
+        scratch.emplace("bench",
+                        options.directory); // now, not when everything else has been measured
         const auto parent = scratch->path().parent_path();
-        places.file_system = bench::file_system_of(parent);
+        places.file_system = file_system_of(parent);
         note(fmt::format("topics on disk are in {}: {}", parent.string(), places.file_system));
     }
     const bench::Effort& effort = options.quick ? quick_effort : full_effort;
@@ -339,7 +340,7 @@ ExitCode run_bench(const Context& context, const Options& options) {
     for (const Case* which : chosen) {
         note(fmt::format("{}, {} …", which->name, format_size(which->bytes)));
         if (which->disk) {
-            scratch.emplace(options.directory);
+            scratch.emplace("bench", options.directory);
             places.directory = scratch->path();
         }
         rows.push_back(measure_case(*which, places, effort));

@@ -1,8 +1,8 @@
 // Cases of a topic's past: reading it, and finding it again after the daemon was killed.
 #include "tools/bench/bare.hpp"
 #include "tools/bench/bare_file.hpp"
-#include "tools/bench/own_bus.hpp"
 #include "tools/bench/ticks.hpp"
+#include "tools/own_bus.hpp"
 
 #include <fcntl.h>
 #include <stdexcept>

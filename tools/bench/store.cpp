@@ -1,8 +1,8 @@
 // Cases of publishing to a topic on disk.
 #include "tools/bench/bare.hpp"
 #include "tools/bench/bare_file.hpp"
-#include "tools/bench/own_bus.hpp"
 #include "tools/bench/ticks.hpp"
+#include "tools/own_bus.hpp"
 
 #include <stdexcept>
 #include <thread>
