@@ -97,7 +97,8 @@ std::string given_again(const CLI::App* verb) {
 Failure usage_failure(const CLI::App& root, const CLI::ParseError& error) {
     const CLI::App& verb = parsed_verb(root);
     std::vector<std::string> verbs;
-    for (const CLI::App* const app : verb.get_subcommands([](const CLI::App*) { return true; }))
+    const auto is_shown = [](const CLI::App* app) { return !app->get_group().empty(); };
+    for (const CLI::App* const app : verb.get_subcommands(is_shown))
         verbs.push_back(app->get_name());
     const std::vector<std::string> extra =
         root.remaining(true); // what no verb wanted falls to the root
@@ -179,6 +180,8 @@ Verb Verb::add_verb(const std::string& name, const std::string& help) const {
 }
 
 void Verb::alias(const std::string& name) const { app_->alias(name); }
+
+void Verb::hide() const { app_->group(""); }
 
 void Verb::require_verb() const { app_->require_subcommand(1); }
 

@@ -55,6 +55,8 @@ class Verb {
     Verb add_verb(const std::string& name, const std::string& help) const;
     /// Another name for it.
     void alias(const std::string& name) const;
+    /// Not in the help, and nothing that anybody might have meant: the program calls itself so.
+    void hide() const;
     /// It does nothing itself: one of its verbs must follow.
     void require_verb() const;
 
