@@ -121,7 +121,8 @@ bool has_bare_plus_plus(int argc, const char* const* argv) {
     return false;
 }
 
-// Takes one text, or all of them; a Failure becomes what CLI11 expects of a text that is no good.
+// Takes one text, or all of them; a Failure, or an Error, becomes what CLI11 expects of a text that
+// is no good.
 template <class Text>
 std::function<void(const Text&)> named(const std::string& name,
                                        std::function<void(const Text&)> take) {
@@ -130,6 +131,8 @@ std::function<void(const Text&)> named(const std::string& name,
             take(text);
         } catch (const Failure& failure) {
             throw CLI::ValidationError(name, failure.what());
+        } catch (const Error& error) {
+            throw CLI::ValidationError(name, error.what());
         }
     };
 }

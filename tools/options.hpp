@@ -18,7 +18,7 @@ class Option;
 
 namespace shmbus::tools {
 
-/// What becomes of an option's text. Throws Failure if it is no good; the message, with the option's
+/// What becomes of an option's text. Throws Failure or Error if it is no good; the message, with the option's
 /// name before it, is then what is wrong with the command line.
 using Take = std::function<void(const std::string& text)>;
 /// The same for all the texts of an option that may come again and again.

@@ -1,5 +1,7 @@
 #include "tools/peers.hpp"
 
+#include "text/topic_choice.hpp"
+
 #include "tools/output.hpp"
 #include "tools/units.hpp"
 
@@ -31,15 +33,6 @@ Json peers_json(const TopicInfo& topic, const std::vector<PeerInfo>& peers, bool
 }
 
 } // namespace
-
-std::string policy_word(FullPolicy policy) {
-    switch (policy) {
-    case FullPolicy::block: return "block";
-    case FullPolicy::reject: return "reject";
-    case FullPolicy::drop_oldest: return "drop-oldest";
-    }
-    return fmt::format("policy {}", static_cast<unsigned>(policy));
-}
 
 std::string retention_of(const TopicInfo& topic) {
     const TopicOptions& options = topic.options;
@@ -112,7 +105,7 @@ Json json_of(const TopicInfo& topic, bool detailed) {
         json["durable"] = topic.durable;
         json["trouble"] = topic.trouble;
     }
-    json["full"] = policy_word(topic.options.full);
+    json["full"] = text::word_of(topic.options.full);
     json["capacity"] = topic.options.capacity;
     json["slot"] = topic.options.slot_bytes;
     json["max_event"] = topic.options.max_event;

@@ -9,9 +9,6 @@
 
 namespace shmbus::tools {
 
-/// The word of the command line for a policy: "drop-oldest".
-[[nodiscard]] std::string policy_word(FullPolicy policy);
-
 /// "memory", or "disk, sync group, …": where its events live and how long.
 [[nodiscard]] std::string retention_of(const TopicInfo& topic);
 

@@ -1,4 +1,5 @@
 // shmbus topic ls|info|rm|drain: the topics of a bus.
+#include "text/topic_choice.hpp"
 #include "tools/command.hpp"
 #include "tools/output.hpp"
 #include "tools/peers.hpp"
@@ -40,7 +41,7 @@ ExitCode list(const Context& context) {
                  {"SUBS", right},
                  {"STATE"}});
     for (const TopicInfo& topic : topics)
-        table.add({topic.name, policy_word(topic.options.full),
+        table.add({topic.name, text::word_of(topic.options.full),
                    fmt::to_string(topic.options.capacity), format_size(topic.options.slot_bytes),
                    format_size(topic.options.max_event), format_size(topic.options.pool_bytes),
                    fmt::to_string(topic.first), fmt::to_string(topic.head),
@@ -65,25 +66,25 @@ std::string on_disk(const TopicInfo& topic) {
 std::string facts_of(const TopicInfo& topic) {
     const TopicOptions& options = topic.options;
     const auto ms = [](std::uint32_t n) { return format_duration(std::chrono::milliseconds(n)); };
-    return fmt::format("topic         {}\n"
-                       "uuid          {}\n"
-                       "state         {}\n"
-                       "retention     {}\n"
-                       "memory        {}\n"
-                       "when full     {}\n"
-                       "ring          {} slots of {}\n"
-                       "largest event {}\n"
-                       "pool          {}\n"
-                       "evict after   {}\n"
-                       "hold timeout  {}\n"
-                       "events        {} there, from {}; head {}\n"
-                       "creator       uid {}\n{}",
-                       topic.name, topic.uuid, topic.draining ? "draining" : "open",
-                       retention_of(topic), format_size(topic.memory_bytes),
-                       policy_word(options.full), options.capacity, format_size(options.slot_bytes),
-                       format_size(options.max_event), format_size(options.pool_bytes),
-                       ms(options.evict_after_ms), ms(options.hold_timeout_ms), events_kept(topic),
-                       topic.first, topic.head, topic.creator_uid, on_disk(topic));
+    return fmt::format(
+        "topic         {}\n"
+        "uuid          {}\n"
+        "state         {}\n"
+        "retention     {}\n"
+        "memory        {}\n"
+        "when full     {}\n"
+        "ring          {} slots of {}\n"
+        "largest event {}\n"
+        "pool          {}\n"
+        "evict after   {}\n"
+        "hold timeout  {}\n"
+        "events        {} there, from {}; head {}\n"
+        "creator       uid {}\n{}",
+        topic.name, topic.uuid, topic.draining ? "draining" : "open", retention_of(topic),
+        format_size(topic.memory_bytes), text::word_of(options.full), options.capacity,
+        format_size(options.slot_bytes), format_size(options.max_event),
+        format_size(options.pool_bytes), ms(options.evict_after_ms), ms(options.hold_timeout_ms),
+        events_kept(topic), topic.first, topic.head, topic.creator_uid, on_disk(topic));
 }
 
 std::string peers_of(const TopicInfo& topic, bool colour) {

@@ -1,8 +1,11 @@
-// The units that people type and read: durations, sizes, points in time, names.
+// What people type and read: points in time and names, beside the units of text/units.hpp.
 //
-// Parsers take the whole text or throw Failure(usage) with a message that shows what is accepted.
+// Parsers take the whole text or throw Failure(usage), or Error(bad_argument) where a unit is wrong, with a
+// message that shows what is accepted.
 // What the format_ functions print, the parsers read back.
 #pragma once
+
+#include "text/units.hpp"
 
 #include <shmbus/types.hpp>
 
@@ -13,22 +16,14 @@
 
 namespace shmbus::tools {
 
-using Nanoseconds = std::chrono::nanoseconds;
+using text::Nanoseconds;
 using Time = std::chrono::sys_time<Nanoseconds>;
 
-/// 500ms, 5s, 1.5m, 1h; ns, us and d too; a bare 0.
-[[nodiscard]] Nanoseconds parse_duration(std::string_view text);
-/// In the largest unit that needs no fraction: 1500ms, 2m.
-[[nodiscard]] std::string format_duration(Nanoseconds duration);
-
-/// Bytes: 4096, 64K, 16M, 1G, 1T; binary multiples, also as KiB.
-[[nodiscard]] std::uint64_t parse_size(std::string_view text);
-/// At most one decimal, rounded: 300, 64K, 1.5M.
-[[nodiscard]] std::string format_size(std::uint64_t bytes);
-
-/// An unsigned decimal number within [least, most].
-[[nodiscard]] std::uint64_t parse_number(std::string_view text, std::uint64_t least,
-                                         std::uint64_t most);
+using text::format_duration;
+using text::format_size;
+using text::parse_duration;
+using text::parse_number;
+using text::parse_size;
 
 /// RFC 3339, or a duration before `now`: "-5m".
 [[nodiscard]] Time parse_time(std::string_view text, Time now);

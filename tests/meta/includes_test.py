@@ -19,6 +19,7 @@ MAY_INCLUDE = {
     "libshmbus/layout": LEAVES | {"libshmbus/base"},
     "libshmbus/ring": LEAVES | {"libshmbus/base", "libshmbus/layout"},
     "libshmbus/spill": SPILL,
+    "libshmbus/text": LEAVES,
     "libshmbus/control": LEAVES | SHARED | {PROTOCOL},
     "libshmbus/client": SHARED | SPILL | {PROTOCOL, "shmbus"},
     "daemon/system": DAEMON,
@@ -31,8 +32,10 @@ MAY_INCLUDE = {
     | {"daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor"},
     "daemon": DAEMON
     | {"daemon/parent", "daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor"}
-    | {"daemon/control"},
-    "tools": {"shmbus"},
+    | {"daemon/control", "daemon/config"},
+    "daemon/config": LEAVES
+    | {"libshmbus/base", "libshmbus/text", "daemon/control", "daemon/registry", "daemon/system"},
+    "tools": {"shmbus", "libshmbus/text"},
     "examples": {"shmbus", "order.capnp.h"},  # the latter generated
 }
 

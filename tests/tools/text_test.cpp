@@ -18,11 +18,6 @@ TEST(Utf8, IsWhatRfc3629SaysItIs) {
         EXPECT_FALSE(is_utf8(text)) << to_hex(text);
 }
 
-TEST(Printable, ShowsWhatATerminalWouldObey) {
-    EXPECT_EQ(printable("plain text"), "plain text");
-    EXPECT_EQ(printable("\x1b[31m\n\xff\x7f"), "\\x1b[31m\\x0a\\xff\\x7f");
-}
-
 TEST(Encodings, MatchTheirDefinitions) {
     EXPECT_EQ(to_hex("\x00\x7f\xff"s), "007fff"); // the first byte is no end
     EXPECT_EQ(to_base64(""), "");
@@ -38,17 +33,6 @@ TEST(JsonText, IsTextOrBase64) {
     put_bytes(json, "a", "text");
     put_bytes(json, "b", "\xff");
     EXPECT_EQ(to_line(json), "{\"a\":\"text\",\"b_base64\":\"/w==\"}\n");
-}
-
-TEST(NearestWord, ForgivesASlip) {
-    const std::vector<std::string> verbs{"topic", "pub", "sub"};
-    EXPECT_EQ(nearest_word("topics", verbs), "topic");
-    EXPECT_EQ(nearest_word("tpic", verbs), "topic");
-    EXPECT_EQ(nearest_word("publish", verbs), "");
-    EXPECT_EQ(nearest_word("su", verbs), "sub");
-    EXPECT_EQ(nearest_word("bup", verbs), "pub");
-    EXPECT_EQ(nearest_word("xyz", verbs), "");
-    EXPECT_EQ(nearest_word("", verbs), "");
 }
 
 } // namespace
