@@ -7,11 +7,13 @@
 // One thread with one event loop does all of this; storage has threads of its own, for whatever waits for
 // a disk.
 #include "base/socket_path.hpp"
+#include "daemon/config/live.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/control/session_server.hpp"
 #include "daemon/parent/parent.hpp"
 #include "daemon/registry/inheritance.hpp"
 #include "daemon/supervisor/supervisor.hpp"
+#include "daemon/system/hangup.hpp"
 #include "daemon/system/listener.hpp"
 #include "daemon/system/messages.hpp"
 #include "daemon/system/service.hpp"
@@ -34,6 +36,7 @@ struct Options {
     bool user = false;
     bool system = false;
     std::string state_dir;
+    std::string config;
     bool memory_only = false;
     Sequence first_sequence = 1;
     bool supervise = false;
@@ -77,12 +80,17 @@ system::Listener listen(const Options& options, const std::string& path,
     return {path, mode_of(options), kept ? std::move(kept.mapped()) : base::Fd()};
 }
 
-/// SIGHUP comes when the terminal closes; who started the daemon with nohup has it ignored.
-std::vector<int> signals_that_stop() {
-    struct sigaction hangup {};
-    ::sigaction(SIGHUP, nullptr, &hangup);
-    if (hangup.sa_handler == SIG_IGN) return {SIGTERM, SIGINT};
-    return {SIGTERM, SIGINT, SIGHUP};
+/// What its user chose: by option, else by environment, else by configuration.
+std::string socket_of(const Options& options, const config::Settings& settings) {
+    const auto chosen = base::chosen_socket(options.socket);
+    return base::find_socket_path(chosen.empty() ? settings.socket : chosen, scope_of(options));
+}
+bool keeps_nothing(const Options& options, const config::Settings& settings) {
+    return options.memory_only || (settings.memory_only && options.state_dir.empty());
+}
+std::string state_of(const Options& options, const config::Settings& settings,
+                     const std::string& socket) {
+    return system::find_state_path(options.state_dir, settings.state_directory, socket);
 }
 
 /// Takes the cursors of durable subscriptions, gives up what stopped publishers have begun, puts topics to sleep,
@@ -167,25 +175,37 @@ void stop(registry::Registry& topics) {
                         name));
 }
 
+kj::Promise<void> reload_at_hangups(kj::UnixEventPort& signals, const system::Hangup& hangup,
+                                    config::Live& live) {
+    return signals.onSignal(SIGHUP).then([&](auto&&) -> kj::Promise<void> {
+        if (hangup.is_end()) return kj::READY_NOW;
+        live.reload();
+        return reload_at_hangups(signals, hangup, live);
+    });
+}
+
 void run(const Options& options) {
-    const auto path = base::find_socket_path(options.socket, scope_of(options));
+    const auto source =
+        config::find_source(options.config, base::chosen_socket(options.socket), scope_of(options));
+    const auto settings = config::load(source);
+    const auto path = socket_of(options, settings);
     system::raise_descriptor_limit();
     system::DescriptorStore descriptors;
     auto left = descriptors.inherit();
     const auto listener = listen(options, path, left, descriptors);
     if (!listener.is_activated()) descriptors.keep(kept_listener, listener.fd());
     std::optional<spiller::Storage> storage;
-    if (!options.memory_only) {
-        storage.emplace(system::find_state_path(options.state_dir, path));
+    if (!keeps_nothing(options, settings)) {
+        storage.emplace(state_of(options, settings, path));
         storage->belong_to(path);
     }
 
-    const std::vector<int> signals = signals_that_stop();
-    for (const int signal : signals) kj::UnixEventPort::captureSignal(signal);
+    const system::Hangup hangup;
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) kj::UnixEventPort::captureSignal(signal);
     auto io = kj::setupAsyncIo();         // ignores SIGPIPE
     io.waitScope.setBusyPollInterval(64); // who talks without end must not keep others waiting
     kj::Promise<void> stopped = kj::NEVER_DONE;
-    for (const int signal : signals)
+    for (const int signal : {SIGTERM, SIGINT})
         stopped = stopped.exclusiveJoin(io.unixEventPort.onSignal(signal).ignoreResult());
 
     std::function<void(registry::SessionId)> on_gone;
@@ -196,19 +216,21 @@ void run(const Options& options) {
     registry::HandBack hand_back(topics, sessions, [&](registry::SessionId id, base::Fd pidfd) {
         supervisor.watch(id, std::move(pidfd));
     });
-    control::Context context{topics,
-                             sessions,
-                             control::policy_of_this_host(mode_of(options) == private_mode),
-                             io.provider->getTimer(),
-                             options.hello_timeout_ms * kj::MILLISECONDS,
-                             hand_back,
-                             [&](registry::SessionId id, base::Fd pidfd) {
-                                 supervisor.watch(id, std::move(pidfd));
-                                 house.start();
-                             },
-                             [&](registry::SessionId id) { return supervisor.watch_thread(id); },
-                             [&] { house.start(); },
-                             {}};
+    control::Context context{
+        topics,
+        sessions,
+        control::Policy(::geteuid(), control::rules_of_private_bus()), // until the settings hold
+        io.provider->getTimer(),
+        options.hello_timeout_ms * kj::MILLISECONDS,
+        hand_back,
+        [&](registry::SessionId id, base::Fd pidfd) {
+            supervisor.watch(id, std::move(pidfd));
+            house.start();
+        },
+        [&](registry::SessionId id) { return supervisor.watch_thread(id); },
+        [&] { house.start(); },
+        {}};
+    config::Live live(source, settings, mode_of(options) == private_mode, context);
     control::Server server(io, listener.fd(), context);
     on_gone = [&](registry::SessionId id) {
         supervisor.forget(id);
@@ -225,8 +247,13 @@ void run(const Options& options) {
 
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);
-    (void)house.tell();
-    system::announce_ready();
+    auto ready = live.make_topics()
+                     .then([&] {
+                         (void)house.tell();
+                         system::announce_ready();
+                     })
+                     .eagerlyEvaluate(nullptr);
+    stopped = stopped.exclusiveJoin(reload_at_hangups(io.unixEventPort, hangup, live));
     serve(kj::mv(stopped).exclusiveJoin(kj::mv(serving)), io);
     stop(topics);
 }
@@ -259,6 +286,12 @@ int main(int argc, char** argv) {
         "Directory for topics on disk, made with mode 0700 if missing (default: "
         "$STATE_DIRECTORY; /var/lib/shmbus for the host's bus, "
         "~/.local/state/shmbus for the user's; PATH.state for one at --socket PATH)");
+    app.add_option(
+           "--config", options.config,
+           "Configuration; FILE.d/*.conf count, too (default: /etc/shmbus/shmbusd.conf for the "
+           "host's bus, ~/.config/shmbus/shmbusd.conf for the user's; none for one at --socket "
+           "PATH)")
+        ->type_name("FILE");
     app.add_flag("--memory-only", options.memory_only, "Keep nothing on disk, all topics in memory")
         ->excludes(state);
     app.add_flag("--supervise", options.supervise,
@@ -276,8 +309,7 @@ int main(int argc, char** argv) {
     }
     const LogCallback log_callback;
     try {
-        if (options.supervise)
-            return parent::run_parent(worker_command(argc, argv), signals_that_stop());
+        if (options.supervise) return parent::run_parent(worker_command(argc, argv));
         run(options);
         return 0;
     } catch (const std::exception& e) {

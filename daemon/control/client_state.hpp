@@ -7,6 +7,7 @@
 #include "base/fd.hpp"
 #include "base/peer.hpp"
 #include "daemon/control/policy.hpp"
+#include "daemon/control/shares.hpp"
 #include "daemon/registry/hand_back.hpp"
 #include "daemon/registry/registry.hpp"
 #include "daemon/registry/sessions.hpp"
@@ -16,6 +17,7 @@
 #include <functional>
 #include <kj/async.h>
 #include <kj/timer.h>
+#include <map>
 #include <optional>
 
 namespace shmbus::control {
@@ -24,7 +26,7 @@ namespace shmbus::control {
 struct Context {
     registry::Registry& registry;
     registry::Sessions& sessions;
-    const Policy policy;
+    Policy policy;
     kj::Timer& timer;
     /// A connection that has said no hello by then is closed.
     const kj::Duration hello_timeout;
@@ -36,7 +38,11 @@ struct Context {
     /// Somebody publishes, or holds a durable subscription, whose cursor is to be taken every now and then; or a
     /// topic may have lost its last user; or there are more or fewer of something than before.
     const std::function<void()> keep_house;
-    system::ThrottledLog peer_log;
+    Shares shares;
+    system::ThrottledLog peer_log = {};
+    /// Files that are with clients, or on their way there.
+    std::size_t files = 0;
+    std::map<uid_t, std::size_t> files_of_user = {};
 };
 
 struct ClientState {
@@ -47,7 +53,8 @@ struct ClientState {
     Context& context;
     const base::Peer peer;
     const std::string command;
-    base::Fd pidfd; // until the session has it
+    base::Fd pidfd;           // until the session has it
+    bool is_stranger = false; // when it came, the policy did not admit it
     std::optional<registry::SessionId> session = {};
     kj::Own<kj::PromiseFulfiller<void>> on_session = {};
     unsigned drains = 0;       // under way

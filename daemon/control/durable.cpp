@@ -38,7 +38,7 @@ kj::Promise<void> SessionServer::listSubscriptions(ListSubscriptionsContext cont
 
 kj::Promise<void> SessionServer::createSubscription(CreateSubscriptionContext context) {
     return answer_when_kept(context, "createSubscription", [&](auto parameters, auto done) {
-        require_use();
+        require(Right::subscribe, to_string(parameters.getTopic()));
         const auto topic = topics().find(to_string(parameters.getTopic()));
         topic->subscriptions().create(to_string(parameters.getName()), client_->peer.uid,
                                       std::move(done));

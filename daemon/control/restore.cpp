@@ -58,8 +58,8 @@ kj::Promise<void> SessionServer::restore(RestoreContext context) {
     return received.exclusiveJoin(kj::mv(late))
         .then([this, context, &handed]() mutable {
             return answer(context, "restore", [&](auto parameters, auto results) {
-                require_use();
                 auto read_from = read(parameters.getMapped());
+                require(read_from.publishes ? Right::publish : Right::subscribe, read_from.topic);
                 read_from.ring = std::move(handed.ring);
                 read_from.readers = std::move(handed.readers);
                 read_from.cursor = std::move(handed.cursor);
@@ -67,7 +67,7 @@ kj::Promise<void> SessionServer::restore(RestoreContext context) {
                 // On a bus that others use, nobody gets a topic by the death of a daemon.
                 const bool own = shared.policy.has_to_itself(client_->subject());
                 results.setLease(
-                    shared.hand_back.take(id(), read_from, {own ? client_->peer.uid : 0}));
+                    shared.hand_back.take(id(), read_from, {own ? client_->peer.uid : 0, own}));
                 shared.keep_house();
             });
         })

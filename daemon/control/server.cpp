@@ -40,12 +40,13 @@ kj::Promise<void> Server::serve() {
 }
 
 bool Server::has_room_for(const ClientState& client) {
-    const auto subject = client.subject();
-    if (connections_of_user_[subject.uid] >= max_connections_per_user) return false;
-    if (subject.uid == 0) return true; // whatever the others do, root can look after the bus
-    if (connections_.size() - connections_of_user_[0] >= max_connections) return false;
-    return context_.policy.may_connect(subject) ||
-           connections_of_strangers_ < max_connections_of_strangers;
+    const auto& shares = context_.shares;
+    const auto own = connections_of_user_[client.peer.uid];
+    // Whatever the others do, root can look after the bus.
+    if (client.peer.uid == 0) return own < shares.connections_of_root;
+    if (client.is_stranger) return connections_of_strangers_ < shares.connections_of_strangers;
+    const auto others = connections_.size() - connections_of_user_[0] - connections_of_strangers_;
+    return own < shares.connections_per_user && others < shares.connections;
 }
 
 void Server::admit(base::Fd socket) {
@@ -56,19 +57,22 @@ void Server::admit(base::Fd socket) {
         auto command = base::command_of(peer.pid);
         auto client = std::make_shared<ClientState>(
             ClientState{context_, std::move(peer), std::move(command), std::move(pidfd)});
+        client->is_stranger = !context_.policy.may_connect(client->subject());
         if (!has_room_for(*client)) {
-            context_.peer_log.log(system::messages::peer_refused, client->about(),
-                                  fmt::format("{} (pid {}, user {}): too many connections, closed",
-                                              client->command, client->peer.pid, client->peer.uid));
+            context_.peer_log.log(
+                system::messages::peer_refused, client->about(),
+                fmt::format("{} (pid {}, user {}): too many connections, closed; to allow "
+                            "more: SessionsPerUser= of [Limits], or more descriptors (ulimit "
+                            "-n, LimitNOFILE=)",
+                            client->command, client->peer.pid, client->peer.uid));
             return;
         }
-        const auto subject = client->subject();
         auto connection =
             kj::heap<Connection>(*io_.lowLevelProvider, std::move(socket), std::move(client));
         auto& running = *connection;
         connections_.insert(&running);
-        ++connections_of_user_[subject.uid];
-        if (!context_.policy.may_connect(subject)) ++connections_of_strangers_;
+        ++connections_of_user_[running.client().peer.uid];
+        if (running.client().is_stranger) ++connections_of_strangers_;
         tasks_.add(running.run()
                        .catch_([this](kj::Exception&& e) { taskFailed(kj::mv(e)); })
                        .then([this, &running] { finished(running); })
@@ -87,7 +91,7 @@ void Server::finished(Connection& connection) {
     connections_.erase(&connection);
     const auto& client = connection.client();
     if (--connections_of_user_[client.peer.uid] == 0) connections_of_user_.erase(client.peer.uid);
-    if (!context_.policy.may_connect(client.subject())) --connections_of_strangers_;
+    if (client.is_stranger) --connections_of_strangers_;
     if (!client.session) return;
     const bool over = context_.sessions.connection_closed(*client.session);
     context_.peer_log.log(system::messages::session_hung_up, client.about(),

@@ -14,12 +14,6 @@ namespace shmbus::control {
 
 class Server final : private kj::TaskSet::ErrorHandler {
   public:
-    /// More than sessions, so that who is beyond that limit can be told so. Root's do not count.
-    static constexpr std::size_t max_connections = 1'280;
-    static constexpr std::size_t max_connections_per_user = 320;
-    /// Of all those together whom the policy does not admit: they are told so, and no more.
-    static constexpr std::size_t max_connections_of_strangers = 64;
-
     Server(kj::AsyncIoContext& io, const base::Fd& listener, Context& context);
     ~Server();
     /// Never done.

@@ -28,7 +28,7 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
                                     "client {}: install the same version of both",
                                     protocol::PROTOCOL_MAJOR, parameters.getProtocolMajor()));
         if (!shared.policy.may_connect(client_->subject()))
-            throw Error(Errc::permission, shared.policy.why_not_use(client_->subject()));
+            throw Error(Errc::permission, shared.policy.why_not_connect(client_->subject()));
         if (client_->peer.pid == 0)
             throw Error(Errc::unsupported,
                         "the daemon cannot see this process, as it is in a process "
@@ -42,7 +42,7 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
             shared.watch(*client_->session, std::move(client_->pidfd));
         }
         const auto thread =
-            std::make_shared<const base::Fd>(shared.watch_thread(*client_->session));
+            std::make_shared<const ClientFile>(*client_, shared.watch_thread(*client_->session));
         shared.peer_log.log(system::messages::session_begun, client_->about(),
                             fmt::format("session {}: {} (pid {}, user {}), {}{}", *client_->session,
                                         client_->command, client_->peer.pid, client_->peer.uid,
@@ -59,7 +59,9 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
 
 kj::Promise<void> SessionServer::createTopic(CreateTopicContext context) {
     return answer(context, "createTopic", [&](auto parameters, auto results) {
-        require_use();
+        const auto& policy = client_->context.policy;
+        if (!policy.may_create(client_->subject()))
+            throw Error(Errc::permission, policy.why_not_create(client_->subject()));
         const auto name = to_string(parameters.getName());
         const bool created = topics().create(name, read_options(parameters.getOptions()),
                                              parameters.getIfMissing(), client_->peer.uid);
@@ -166,7 +168,7 @@ kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
     registry::Sessions::LeaseId lease = 0;
     kj::Promise<void> settled = kj::READY_NOW;
     auto answered = answer(context, "openPublisher", [&](auto parameters, auto results) {
-        const auto wanted = openable(parameters.getTopic());
+        const auto wanted = openable(Right::publish, parameters.getTopic());
         const auto grant = sessions().lease_publisher(id(), wanted, parameters.getExclusive(),
                                                       to_string(parameters.getName()));
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
@@ -191,15 +193,17 @@ kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
 
 kj::Promise<void> SessionServer::open_subscriber(OpenSubscriberContext& context) {
     return answer(context, "openSubscriber", [&](auto parameters, auto results) {
-        const auto topic = openable(parameters.getTopic());
+        const auto topic = openable(Right::subscribe, parameters.getTopic());
         const registry::Sessions::Wish wish{to_string(parameters.getName()), parameters.getSteal()};
+        if (!wish.name.empty()) require_file(*client_);
         auto grant = sessions().lease_subscriber(id(), topic, wish);
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
-        if (!wish.name.empty()) write_durable(client_, grant.durable, results);
+        std::shared_ptr<const void> page;
+        if (!wish.name.empty()) page = write_durable(client_, grant.durable, results);
         results.setEntry(grant.entry.entry);
         results.setToken(grant.entry.token);
         results.setLease(grant.lease);
-        write_access(client_, topic, Role::subscriber, results.initAccess());
+        write_access(client_, topic, Role::subscriber, results.initAccess(), std::move(page));
     });
 }
 
@@ -221,6 +225,7 @@ kj::Promise<void> SessionServer::keep(KeepContext context) {
 kj::Promise<void> SessionServer::openSegment(OpenSegmentContext context) {
     return answer(context, "openSegment", [&](auto parameters, auto results) {
         require_room(*client_);
+        require_file(*client_);
         const auto topic = sessions().topic_of(id(), parameters.getLease());
         const auto& disk = topic->disk();
         if (!disk)
@@ -236,25 +241,29 @@ kj::Promise<void> SessionServer::openSegment(OpenSegmentContext context) {
         segment.setBytes(found->bytes);
         segment.setDurable(found->durable);
         if (!found->file) return;
-        const auto file = std::make_shared<const base::Fd>(std::move(found->file));
+        const auto file = std::make_shared<const ClientFile>(*client_, std::move(found->file));
         segment.setFile(kj::heap<FileServer>(client_, file));
         client_->in_flight.push_back(file);
     });
 }
 
-void SessionServer::require_use() const {
-    if (!client_->context.policy.may_use(client_->subject()))
-        throw Error(Errc::permission, client_->context.policy.why_not_use(client_->subject()));
+void SessionServer::require(Right right, const std::string& topic) const {
+    const auto& policy = client_->context.policy;
+    if (!policy.may(right, client_->subject(), topic))
+        throw Error(Errc::permission, policy.why_not(right, client_->subject(), topic));
 }
 
 void SessionServer::require_administer(const registry::Topic& topic) const {
-    if (!client_->context.policy.may_administer(client_->subject(), topic.creator()))
-        throw Error(Errc::permission, client_->context.policy.why_not_administer(client_->subject(),
-                                                                                 topic.creator()));
+    const auto& policy = client_->context.policy;
+    constexpr auto right = Right::administer;
+    if (!policy.may(right, client_->subject(), topic.name(), topic.creator()))
+        throw Error(Errc::permission,
+                    policy.why_not(right, client_->subject(), topic.name(), topic.creator()));
 }
 
-std::shared_ptr<registry::Topic> SessionServer::openable(capnp::Text::Reader name) const {
-    require_use();
+std::shared_ptr<registry::Topic> SessionServer::openable(Right right,
+                                                         capnp::Text::Reader name) const {
+    require(right, to_string(name));
     require_room(*client_);
     return topics().find(to_string(name));
 }

@@ -45,7 +45,7 @@ class SessionServer final : public protocol::Session::Server {
     kj::Promise<void> persist(PersistContext context) override;
 
   private:
-    void require_use() const;
+    void require(Right right, const std::string& topic) const;
     /// Calls `work` once clients of an earlier daemon had time to hand the topic back.
     template <class Work> kj::Promise<void> when_settled(const std::string& topic, Work work);
     kj::Promise<void> open_publisher(OpenPublisherContext& context);
@@ -53,7 +53,8 @@ class SessionServer final : public protocol::Session::Server {
     void require_administer(const registry::Topic& topic) const;
     void require_change(registry::Topic& topic, const std::string& subscription) const;
     /// A topic to be opened, by somebody who may and has room for it.
-    [[nodiscard]] std::shared_ptr<registry::Topic> openable(capnp::Text::Reader name) const;
+    [[nodiscard]] std::shared_ptr<registry::Topic> openable(Right right,
+                                                            capnp::Text::Reader name) const;
     /// That the peer has done something.
     void note(const system::Message& message, system::About about, const std::string& what) const;
     [[nodiscard]] registry::Registry& topics() const noexcept { return client_->context.registry; }

@@ -4,6 +4,7 @@
 #include "daemon/parent/descriptor_store.hpp"
 #include "daemon/parent/notify_socket.hpp"
 #include "daemon/parent/signals.hpp"
+#include "daemon/system/hangup.hpp"
 #include "daemon/system/log.hpp"
 #include "daemon/system/service.hpp"
 #include "shmbus/types.hpp"
@@ -61,9 +62,9 @@ int milliseconds_to(Deadline deadline) {
 
 class Parent {
   public:
-    Parent(const std::vector<std::string>& command, const std::vector<int>& signals_that_stop,
-           BackOff back_off, std::chrono::microseconds watchdog)
-        : command_(command), signals_(signals_that_stop), store_(most_stored()),
+    Parent(const std::vector<std::string>& command, BackOff back_off,
+           std::chrono::microseconds watchdog)
+        : command_(command), signals_({SIGTERM, SIGINT, SIGHUP}), store_(most_stored()),
           back_off_(back_off), allowed_(watchdog) {
         store_.add_inherited();
     }
@@ -81,6 +82,7 @@ class Parent {
     void bury();
 
     const std::vector<std::string>& command_;
+    const system::Hangup hangup_;
     Signals signals_;
     NotifySocket notifications_;
     DescriptorStore store_;
@@ -93,6 +95,7 @@ class Parent {
     bool ready_ = false;        // this worker
     bool ever_ready_ = false;   // any
     bool first_ = true;         // none has died yet
+    bool reloading_ = false;    // so it said
     bool stopping_ = false;     // a signal was passed on
     std::optional<int> status_; // to end with
 };
@@ -184,6 +187,11 @@ std::string Parent::heed(Notification& message) {
         back_off_.reset();
         hangs_at_ = allowed_;
         if (!std::exchange(ever_ready_, true)) system::announce_ready();
+        if (std::exchange(reloading_, false)) system::announce_reloaded();
+    }
+    if (message.has("RELOADING=1")) {
+        reloading_ = true;
+        system::announce_reloading();
     }
     if (message.has("WATCHDOG=1")) {
         if (!hangs_at_.is_never()) hangs_at_ = allowed_;
@@ -205,8 +213,14 @@ std::string Parent::heed(Notification& message) {
     return {};
 }
 
-/// From a terminal the worker has it twice, which changes nothing.
+/// From a terminal the worker has it twice, which changes nothing. One that is started later reads its
+/// configuration anyway.
 void Parent::forward(int signal) {
+    if (signal == SIGHUP && !hangup_.is_end()) {
+        if (worker_ != nobody) ::kill(worker_, SIGHUP);
+        return;
+    }
+    if (signal == SIGHUP) signal = SIGTERM; // the worker may not have seen the terminal
     stopping_ = true;
     if (worker_ == nobody)
         status_ = EXIT_SUCCESS;
@@ -245,13 +259,12 @@ void Parent::bury() {
 
 } // namespace
 
-int run_parent(const std::vector<std::string>& worker_command,
-               const std::vector<int>& signals_that_stop, BackOff back_off,
+int run_parent(const std::vector<std::string>& worker_command, BackOff back_off,
                std::chrono::microseconds watchdog) {
     open_standard_streams();
     system::raise_descriptor_limit();
     if (const auto ours = system::watchdog_time()) watchdog = *ours / 2;
-    return Parent(worker_command, signals_that_stop, back_off, watchdog).run();
+    return Parent(worker_command, back_off, watchdog).run();
 }
 
 } // namespace shmbus::parent

@@ -3,7 +3,7 @@
 //
 //     worker ── READY=1, STOPPING=1, WATCHDOG=1, FDSTORE=1, … ──▶ parent ($NOTIFY_SOCKET, sd_notify(3))
 //     worker ◀── what was stored, as descriptors 3, 4, … ── parent ($LISTEN_FDS, sd_listen_fds(3))
-//     worker ◀── SIGTERM, SIGINT, SIGHUP ── parent
+//     worker ◀── SIGTERM, SIGINT, SIGHUP ── parent              (SIGHUP: the worker reloads, and stays)
 //
 // A worker that dies is started again, with the descriptors that were stored: at once if it had been
 // ready, else after 50 ms, and twice as long each time, up to 2 s. The parent ends with the worker's
@@ -16,11 +16,14 @@
 // When the parent is killed the worker gets SIGTERM and stops in order. Left running it would hold
 // the bus's socket against whoever is started next, and lose all that the store held if it died.
 //
+// SIGHUP is passed on to a worker, which reads its configuration again; when it says that the terminal is gone
+// (daemon/system/hangup.hpp) it is a SIGTERM.
+//
 // A worker that has become ready is to say WATCHDOG=1 in time ($WATCHDOG_USEC) until it stops. One that does not
 // hangs: it is killed with SIGKILL, which alone ends one that is stopped, too, and started again.
 //
 // Whoever started the parent hears from it what the worker says of itself: that it is ready, the
-// first time, that it stops, that it is well, and its status. Where that watches the parent, too, the worker has
+// first time, that it reloads, that it stops, that it is well, and its status. Where that watches the parent, too, the worker has
 // half of its time.
 #pragma once
 
@@ -35,7 +38,6 @@ namespace shmbus::parent {
 /// other threads and children, that ends with what is returned: its signals stay blocked.
 /// @returns the exit status @throws Error(limit), Error(system)
 [[nodiscard]] int run_parent(const std::vector<std::string>& worker_command,
-                             const std::vector<int>& signals_that_stop,
                              BackOff back_off = {std::chrono::milliseconds(50),
                                                  std::chrono::seconds(2)},
                              std::chrono::microseconds watchdog = std::chrono::seconds(30));

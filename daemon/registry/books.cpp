@@ -48,6 +48,8 @@ struct Books::Layout {
     store::PackedRecord record;
     Name topic;
     base::Word64 last_publisher;
+    base::Word32 writer;       // uid; 0: only root
+    base::Word32 relying_user; // uid + 1; 0: nobody
     std::array<Entry, entries_per_topic> publishers;
     std::array<Entry, entries_per_topic> subscribers;
 };
@@ -82,6 +84,16 @@ Books::Books(const base::Fd& kept) : fd_(base::writable_twin(kept)) {
 std::string Books::topic() const { return read_name(layout().topic); }
 store::TopicRecord Books::record() const { return store::unpack(layout().record); }
 Sequence Books::first() const noexcept { return layout().first; }
+
+uid_t Books::writer() const noexcept { return layout().writer.load_acquire(); }
+void Books::set_writer(uid_t user) noexcept { layout().writer.store_release(user); }
+std::optional<uid_t> Books::relying_user() const noexcept {
+    const std::uint32_t noted = layout().relying_user.load_acquire();
+    return noted == 0 ? std::nullopt : std::optional<uid_t>(noted - 1);
+}
+void Books::set_relying_user(std::optional<uid_t> user) noexcept {
+    layout().relying_user.store_release(user ? *user + 1 : 0);
+}
 
 Books::Entry& Books::entry(Role role, std::uint32_t index) const noexcept {
     auto& of = role == Role::publisher ? layout().publishers : layout().subscribers;

@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <string>
+#include <sys/types.h>
 
 namespace shmbus::registry {
 
@@ -39,6 +40,15 @@ class Books {
     [[nodiscard]] std::string topic() const;
     [[nodiscard]] store::TopicRecord record() const;
     [[nodiscard]] Sequence first() const noexcept; // the ring's first sequence
+
+    /// The one user beside root who was ever given the ring for writing; or one of these.
+    static constexpr uid_t only_root = 0;
+    static constexpr uid_t several_users = ~uid_t{0}; // which is nobody's
+    [[nodiscard]] uid_t writer() const noexcept;
+    void set_writer(uid_t user) noexcept;
+    /// Whose subscribers were told that nobody but root and themselves publishes.
+    [[nodiscard]] std::optional<uid_t> relying_user() const noexcept;
+    void set_relying_user(std::optional<uid_t> user) noexcept;
 
     void book(Role role, std::uint32_t index, const Booked& who) noexcept;
     void strike(Role role, std::uint32_t index) noexcept;

@@ -69,6 +69,7 @@ std::shared_ptr<Topic> HandBack::adopt(const HandedBack& what, Owner owner) {
         throw Error(Errc::no_such_topic, "topic " + what.topic + " was removed");
     Books books(what.topic, record, first);
     book_all(books, memory);
+    books.set_writer(owner.is_alone ? owner.uid : Books::several_users); // there may have been any
     const auto adopted =
         topics_.adopt(std::make_shared<Topic>(std::move(books), std::move(memory)),
                       [this](const Booked& booked) { return sessions_.holder(booked.session); });

@@ -40,6 +40,7 @@ class HandBack {
     /// Whose the memory of a topic is that nobody knows any more.
     struct Owner {
         uid_t uid;
+        bool is_alone = false; // nobody else but root is on this bus
     };
     /// @returns the lease that goes on, in `session` @throws Error
     Sessions::LeaseId take(SessionId session, const HandedBack& what, Owner owner);

@@ -13,16 +13,15 @@
 
 namespace shmbus::registry {
 
-namespace {
-
-/// Clients of an earlier daemon look for this one all 200 ms.
-constexpr auto grace = std::chrono::milliseconds(500);
-} // namespace
-
 std::string kept_as(std::uint64_t number) { return fmt::format("t{}.", number); }
 
 Registry::Registry(Sequence first, spiller::Storage* storage, system::DescriptorStore* descriptors)
     : missed_until_(grace), first_(first), storage_(storage), descriptors_(descriptors) {}
+
+void Registry::set_limits(const Limits& limits) {
+    limits_ = limits;
+    for (const auto& [name, topic] : topics_) topic->subscriptions().set_limits(limits);
+}
 
 Registry::Adopted Registry::adopt(const Left& left, const Topic::Whose& whose) {
     last_number_ = std::max(last_number_, left.number);
@@ -38,6 +37,7 @@ Registry::Adopted Registry::adopt(const Left& left, const Topic::Whose& whose) {
     auto& topic = adopted.topic;
     adopted.entries = topic->adopt_holders(whose);
     carry_on(topic);
+    topic->subscriptions().set_limits(limits_);
     numbers_.emplace(topic.get(), left.number);
     topics_.emplace(name, topic);
     return adopted;
@@ -95,6 +95,14 @@ std::shared_ptr<Topic> Registry::topic_of(const base::Fd& memory) const noexcept
             base::is_same_memory(topic->shared().readers().writable, memory))
             return topic;
     return nullptr;
+}
+
+std::optional<TopicOptions> Registry::options_of(const std::string& name) const {
+    if (const auto found = topics_.find(name); found != topics_.end())
+        return found->second->options();
+    if (const auto found = asleep_.find(name); found != asleep_.end())
+        return found->second.record.options;
+    return std::nullopt;
 }
 
 std::shared_ptr<Topic> Registry::awake(const std::string& name) const {
@@ -162,6 +170,7 @@ std::shared_ptr<Topic> Registry::make(const std::string& name, const TopicOption
 
 /// From now on the next daemon finds it.
 void Registry::add(const std::shared_ptr<Topic>& topic) {
+    topic->subscriptions().set_limits(limits_);
     topics_.emplace(topic->name(), topic);
     const auto number = numbers_[topic.get()] = ++last_number_;
     if (descriptors_ == nullptr) return;
@@ -198,6 +207,7 @@ bool Registry::create(const std::string& name, const TopicOptions& options, bool
         return false;
     }
     check_count(creator);
+    check_disk(creator, options);
     find_room(creator, Topic::need_of(Topic::parameters_of(options, first_)));
     if (options.retention == Retention::disk && storage_ == nullptr)
         throw Error(

@@ -12,6 +12,7 @@
 // whoever asks for it is told why.
 #pragma once
 
+#include "daemon/registry/limits.hpp"
 #include "daemon/registry/topic.hpp"
 #include "daemon/spiller/storage.hpp"
 #include "daemon/system/log.hpp"
@@ -29,6 +30,9 @@ class Registry {
     /// the memory of topics is kept for the next daemon. Both outlive this.
     explicit Registry(Sequence first = 1, spiller::Storage* storage = nullptr,
                       system::DescriptorStore* descriptors = nullptr);
+
+    /// For what is made from now on.
+    void set_limits(const Limits& limits);
 
     /// A topic as an earlier daemon left it, kept under `number`.
     struct Left {
@@ -55,10 +59,19 @@ class Registry {
                                     const base::Fd& ring, uid_t owner);
     /// Nothing when it is asleep, or not there at all.
     [[nodiscard]] std::shared_ptr<Topic> awake(const std::string& name) const;
+    /// Awake or asleep; nothing when it is not there.
+    [[nodiscard]] std::optional<TopicOptions> options_of(const std::string& name) const;
     /// The one that is awake and has this for its ring or readers object.
     [[nodiscard]] std::shared_ptr<Topic> topic_of(const base::Fd& memory) const noexcept;
     /// Whether clients of an earlier daemon may still have its newest events, or all of it, and are waited for.
     [[nodiscard]] bool is_missed(const std::string& name);
+    /// Whether that may be so of any topic.
+    [[nodiscard]] bool may_be_handed_back() const { return !missed_until_.passed(); }
+    /// Whether topics are still to be made that are not there, when nobody has handed them back by the end of
+    /// `grace`: until then whoever opens one waits.
+    void await_topics(bool more_to_come) noexcept { more_to_come_ = more_to_come; }
+    /// Clients of an earlier daemon look for this one all 200 ms.
+    static constexpr auto grace = std::chrono::milliseconds(500);
     /// Learns of the topics on disk that were not adopted; they are asleep.
     void bring_back();
 
@@ -117,6 +130,7 @@ class Registry {
 
   private:
     void check_count(uid_t creator) const;
+    void check_disk(uid_t creator, const TopicOptions& options) const; // in disk_quota.cpp
     struct Shortage {
         std::string what;
         std::optional<uid_t> of = {}; // who has too much; nothing: all together
@@ -146,7 +160,9 @@ class Registry {
     void forget(Topic& topic);
     void bring_back(const std::string& name);
     const Deadline missed_until_;
+    bool more_to_come_ = false;
     Sequence first_;
+    Limits limits_;
     spiller::Storage* storage_;
     system::DescriptorStore* descriptors_;
     std::uint64_t last_number_ = 0; // under which a topic is kept

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace shmbus::registry {
 
@@ -18,46 +19,64 @@ void Registry::check_count(uid_t creator) const {
     std::size_t count = 0;
     for (const auto& [name, topic] : topics_) count += topic->creator() == creator ? 1U : 0U;
     for (const auto& [name, asleep] : asleep_) count += asleep.record.creator == creator ? 1U : 0U;
-    if (count >= max_topics_per_user)
-        throw Error(Errc::limit, fmt::format("user {} has {} topics, the most a user may have: "
-                                             "remove some (shmbus topic rm)",
-                                             creator, count));
+    if (count >= limits_.topics_per_user)
+        throw Error(
+            Errc::limit,
+            fmt::format(
+                "user {} has {} topics, the most a user may have: remove some (shmbus topic rm), "
+                "or raise TopicsPerUser= of [Limits] in the configuration (man shmbusd.conf)",
+                creator, count));
 }
 
 /// For one more that is awake, when no others can be put to sleep for it.
 void Registry::find_room(uid_t creator, const MemoryNeed& need) {
     while (const auto lacking = shortage(creator, need))
-        if (need.allocated > max_memory_per_user || !put_one_to_sleep(lacking->of))
+        if (need.allocated > limits_.memory_per_user || !put_one_to_sleep(lacking->of))
             throw Error(Errc::limit, lacking->what);
 }
 
 std::optional<Registry::Shortage> Registry::shortage(uid_t creator, const MemoryNeed& need) {
     std::size_t all = 0;
+    std::size_t own = 0;
     std::uint64_t used = 0;
     const auto charge = [&](const Topic& topic) {
         ++all;
-        if (topic.creator() == creator) used += topic.need().allocated;
+        if (topic.creator() != creator) return;
+        ++own;
+        used += topic.need().allocated;
     };
     for (const auto& [name, topic] : topics_) charge(*topic);
     std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
     for (const auto& removed : removed_)
         if (const auto topic = removed.lock()) charge(*topic);
     const std::size_t files = system::descriptor_limit();
-    const std::size_t for_topics = files - std::min(files / 2, descriptors_for_connections);
+    const std::size_t for_topics =
+        files - std::min(files / 2, descriptors_for_connections(limits_));
     if ((all + 1) * descriptors_per_topic > for_topics)
         return Shortage{fmt::format(
-            "the daemon may open {} files, which is enough for {} topics in use at a time: remove "
-            "some "
-            "(shmbus topic rm), or start it with a higher limit (ulimit -n, LimitNOFILE=)",
+            "the daemon may open {} files, which is enough for {} topics in use at a time: "
+            "remove some (shmbus topic rm), or start it with a higher limit (ulimit -n, "
+            "LimitNOFILE=)",
             files, all)};
-    if (need.allocated > max_memory_per_user - std::min(used, max_memory_per_user))
+    // Root and the daemon's own user can have all: the others have theirs from them.
+    if (creator != 0 && creator != ::geteuid() &&
+        (own + 1) * descriptors_per_topic > for_topics / 2)
         return Shortage{
             fmt::format(
-                "this topic needs {} MiB, and the topics of user {} have {} of the {} MiB a "
-                "user may have: ask for fewer or smaller slots, or remove topics (shmbus "
-                "topic rm)",
-                need.allocated / mib + 1, creator, used / mib, max_memory_per_user / mib),
+                "the daemon may open {} files, and user {} has {} topics in use, the half of what "
+                "that is enough for: remove some (shmbus topic rm), or start it with a higher "
+                "limit (ulimit -n, LimitNOFILE=)",
+                files, creator, own),
             creator};
+    if (need.allocated > limits_.memory_per_user - std::min(used, limits_.memory_per_user))
+        return Shortage{fmt::format("this topic needs {} MiB, and the topics of user {} have {} of "
+                                    "the {} MiB a user may have: "
+                                    "ask for fewer or smaller slots, remove topics (shmbus topic "
+                                    "rm), or raise MemoryPerUser= "
+                                    "of [Limits] in the configuration (man shmbusd.conf)",
+                                    need.allocated / mib + 1, creator, used / mib,
+                                    limits_.memory_per_user / mib),
+                        creator};
     // Allocating more than there is would not fail: somebody would be killed for it.
     if (const auto available = system::available_memory(); need.allocated > available / 2)
         return Shortage{

@@ -2,7 +2,6 @@
 
 #include "base/peer.hpp"
 #include "base/random.hpp"
-#include "daemon/registry/limits.hpp"
 #include "daemon/registry/options.hpp"
 #include "shmbus/error.hpp"
 
@@ -32,13 +31,21 @@ void Sessions::abandon(const Held& held) noexcept {
 }
 
 SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
-    if (peer.uid != 0 && count() - count(0) >= max_sessions)
-        throw Error(Errc::limit,
-                    fmt::format("the bus has {} sessions, the most it may have", max_sessions));
-    if (count(peer.uid) >= max_sessions_per_user)
-        throw Error(Errc::limit, fmt::format("user {} has {} sessions, the most a user may have: "
-                                             "let threads share one connection, or stop a process",
-                                             peer.uid, max_sessions_per_user));
+    if (peer.uid != 0 && count() - count(0) >= limits_.sessions)
+        throw Error(
+            Errc::limit,
+            fmt::format(
+                "the bus has {} sessions, the most it may have; to raise that: Sessions= of "
+                "[Limits] in the configuration (man shmbusd.conf)",
+                limits_.sessions));
+    if (count(peer.uid) >= limits_.sessions_per_user)
+        throw Error(
+            Errc::limit,
+            fmt::format(
+                "user {} has {} sessions, the most a user may have: let threads share one "
+                "connection, or stop a process; to raise that: SessionsPerUser= of [Limits] "
+                "in the configuration (man shmbusd.conf)",
+                peer.uid, limits_.sessions_per_user));
     const SessionId id = last_session_ + 1;
     sessions_.emplace(id, Session{.who = {.session = id,
                                           .pid = static_cast<std::uint32_t>(peer.pid),
@@ -203,7 +210,17 @@ Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::share
                                 topic->name(),
                                 topic->is_exclusive() ? "an exclusive publisher" : "publishers",
                                 named(topic->publishers())));
+    const uid_t user = get(session).who.uid;
+    if (!topic->is_writable_by(user))
+        throw Error(
+            Errc::busy,
+            fmt::format(
+                "topic {} has subscribers who rely on it that user {} does not publish to it, as "
+                "was so when they began: stop them first; see who they are with: shmbus topic "
+                "info {}",
+                topic->name(), user, topic->name()));
     const std::uint32_t named = named_id(*topic, name);
+    topic->note_writer(user);
     return lease<PublisherGrant>(session, {std::move(topic), true}, "publisher",
                                  [=](Topic& from, const Holder& who, LeaseId id) {
                                      return from.lease_publisher(who, id, exclusive, named);

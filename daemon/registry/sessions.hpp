@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/peer.hpp"
+#include "daemon/registry/limits.hpp"
 #include "daemon/registry/topic.hpp"
 
 #include <functional>
@@ -33,6 +34,8 @@ class Sessions {
     /// Called when a session is gone, with its id.
     explicit Sessions(std::function<void(SessionId)> on_gone) : on_gone_(std::move(on_gone)) {}
 
+    /// For those that come from now on.
+    void set_limits(const Limits& limits) noexcept { limits_ = limits; }
     /// @throws Error(limit)
     SessionId open(const base::Peer& peer, const std::string& command);
     [[nodiscard]] Ticket ticket_of(SessionId session) const { return sessions_.at(session).ticket; }
@@ -117,6 +120,7 @@ class Sessions {
     Grant lease(SessionId session, Held held, const char* role, Take take);
 
     std::function<void(SessionId)> on_gone_;
+    Limits limits_;
     std::map<SessionId, Session> sessions_;
     SessionId last_session_ = 0;
     LeaseId last_lease_ = 0;

@@ -125,7 +125,8 @@ void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
 }
 
 bool Registry::is_missed(const std::string& name) {
-    if (missed_until_.passed() || topics_.contains(name) || unavailable_.contains(name))
+    if ((missed_until_.passed() && !more_to_come_) || topics_.contains(name) ||
+        unavailable_.contains(name))
         return false;
     const auto asleep = asleep_.find(name);
     if (asleep == asleep_.end()) return true; // it may have been in memory

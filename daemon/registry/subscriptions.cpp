@@ -2,7 +2,6 @@
 
 #include "base/clock.hpp"
 #include "base/memfd.hpp"
-#include "daemon/registry/limits.hpp"
 #include "daemon/registry/options.hpp"
 #include "daemon/system/log.hpp"
 #include "daemon/system/messages.hpp"
@@ -11,6 +10,7 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace shmbus::registry {
 
@@ -106,14 +106,33 @@ Subscriptions::Subscription& Subscriptions::get(const std::string& name) {
     return found->second;
 }
 
+void Subscriptions::check_room(std::uint32_t creator) const {
+    constexpr const char* remedy =
+        "remove some (shmbus subscription rm), or raise {}= of [Limits] in the "
+        "configuration (man shmbusd.conf)";
+    const auto refuse = [&](const std::string& what, const char* key) {
+        throw Error(Errc::limit, what + fmt::format(remedy, key));
+    };
+    if (all_.size() >= limits_.subscriptions_per_topic)
+        refuse(fmt::format("the topic has {} durable subscriptions, the most it may have: ",
+                           all_.size()),
+               "SubscriptionsPerTopic");
+    const auto own =
+        static_cast<std::size_t>(std::count_if(all_.begin(), all_.end(), [&](const auto& named) {
+            return named.second.record.creator == creator;
+        }));
+    // Root and the daemon's own user keep others from nothing that is not theirs anyway.
+    if (creator != 0 && creator != ::geteuid() && own >= limits_.subscriptions_per_user)
+        refuse(fmt::format(
+                   "user {} has {} durable subscriptions of this topic, the most a user may have: ",
+                   creator, own),
+               "SubscriptionsPerUser");
+}
+
 Subscriptions::Subscription& Subscriptions::make(const std::string& name, std::uint32_t creator,
                                                  Done done) {
     check_name(name, "subscription");
-    if (all_.size() >= max_subscriptions_per_topic)
-        throw Error(Errc::limit,
-                    fmt::format("the topic has {} durable subscriptions, the most it may have: "
-                                "remove some (shmbus subscription rm)",
-                                max_subscriptions_per_topic));
+    check_room(creator);
     auto& made = all_[name];
     made.record.created_ns = base::wall_ns();
     made.record.creator = creator;

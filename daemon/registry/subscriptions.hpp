@@ -7,6 +7,7 @@
 
 #include "base/mapping.hpp"
 #include "daemon/registry/holder.hpp"
+#include "daemon/registry/limits.hpp"
 #include "daemon/store/cursor_keeper.hpp"
 #include "daemon/system/descriptor_store.hpp"
 #include "layout/cursor.hpp"
@@ -23,6 +24,7 @@ class Subscriptions {
     /// Loads what there is, and keeps it there from now on. @throws store::FileError
     void keep_in(std::shared_ptr<store::SubscriptionFiles> files, store::CursorKeeper& keeper,
                  const std::string& topic_name);
+    void set_limits(const Limits& limits) noexcept { limits_ = limits; }
     /// Pages go where the next daemon finds them: under this prefix, the number of the hold and the name.
     void keep_pages(system::DescriptorStore& pages, const std::string& prefix);
     /// One that somebody held when an earlier daemon ended. @throws Error(damaged)
@@ -95,6 +97,7 @@ class Subscriptions {
         std::optional<Held> left = {};
     };
     [[nodiscard]] Subscription& get(const std::string& name);
+    void check_room(std::uint32_t creator) const;
     Subscription& make(const std::string& name, std::uint32_t creator, Done done = {});
     static layout::CursorPage& page_of(const Held& held) noexcept;
     [[nodiscard]] std::string kept_as(const std::string& name, std::uint64_t hold) const;
@@ -110,6 +113,7 @@ class Subscriptions {
 
     layout::Uuid topic_;
     const ring::Topic& view_;
+    Limits limits_;
     std::map<std::string, Subscription> all_;
     std::uint64_t last_hold_ = 0;
     Acknowledged acknowledged_;

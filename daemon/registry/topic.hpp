@@ -74,6 +74,14 @@ class Topic {
                                                                 std::uint32_t named_id = 0);
     /// Who has the named publisher of this id.
     [[nodiscard]] std::optional<Holder> holder_of(std::uint32_t named_id) const;
+    // In trust.cpp:
+    /// Whether nobody here relies on this user's not publishing.
+    [[nodiscard]] bool is_writable_by(uid_t user) const noexcept;
+    /// This user is about to get the ring for writing. @pre is_writable_by(user)
+    void note_writer(uid_t user) noexcept;
+    /// For a subscriber that has its entry: whether it may rely on it that nobody but root and this user has, or
+    /// gets while it is there, the ring for writing.
+    [[nodiscard]] bool lets_rely(uid_t user) noexcept;
     /// Whether its publisher is an exclusive one. Checked before a lease, by Sessions.
     [[nodiscard]] bool is_exclusive() const noexcept;
     /// The holder will not touch the ring through this entry again: it released it, or is dead.

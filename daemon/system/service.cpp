@@ -1,10 +1,12 @@
 #include "daemon/system/service.hpp"
 
+#include "base/clock.hpp"
 #include "base/system_error.hpp"
 #include "daemon/system/log.hpp"
 
 #include <cstdlib>
 #include <cstring>
+#include <fmt/format.h>
 #include <string>
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
@@ -29,6 +31,13 @@ void announce_ready() {
     constexpr std::string_view line = "ready\n";
     if (!notify("READY=1")) (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
+
+void announce_reloading() {
+    // systemd takes it for an answer to its signal only if it is younger.
+    notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", base::monotonic_ns() / 1'000).c_str());
+}
+
+void announce_reloaded() { notify("READY=1"); }
 
 void announce_stopping() { notify("STOPPING=1"); }
 

@@ -14,6 +14,10 @@ namespace shmbus::system {
 /// Clients can connect now: READY=1 to systemd, or one line "ready" on stderr.
 void announce_ready();
 
+/// The configuration is read again: RELOADING=1 to systemd, which waits for announce_reloaded().
+void announce_reloading();
+void announce_reloaded();
+
 /// Going away in order.
 void announce_stopping();
 

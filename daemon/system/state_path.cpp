@@ -28,10 +28,12 @@ std::string users_directory() {
 
 } // namespace
 
-std::string find_state_path(const std::string& given, const std::string& socket) {
+std::string find_state_path(const std::string& given, const std::string& configured,
+                            const std::string& socket) {
     if (!given.empty()) return given;
     if (auto path = environment("STATE_DIRECTORY"); !path.empty())
         return path.substr(0, path.find(':')); // a unit may have several: the first is ours
+    if (!configured.empty()) return configured;
     if (socket == base::system_socket) return "/var/lib/shmbus";
     return is_users(socket) ? users_directory() : socket + ".state";
 }

@@ -25,13 +25,19 @@ std::string user_socket() {
 }
 
 std::string by_rule(const std::string& given, BusScope scope) {
-    if (!given.empty()) return given;
-    if (auto path = environment("SHMBUS_SOCKET"); !path.empty()) return path;
-    const bool system = scope == BusScope::automatic ? ::geteuid() == 0 : scope == BusScope::system;
-    return system ? system_socket : user_socket();
+    if (auto path = chosen_socket(given); !path.empty()) return path;
+    return is_system(scope) ? system_socket : user_socket();
 }
 
 } // namespace
+
+bool is_system(BusScope scope) noexcept {
+    return scope == BusScope::automatic ? ::geteuid() == 0 : scope == BusScope::system;
+}
+
+std::string chosen_socket(const std::string& given) {
+    return given.empty() ? environment("SHMBUS_SOCKET") : given;
+}
 
 std::string find_socket_path(const std::string& given, BusScope scope) {
     std::string path = by_rule(given, scope);

@@ -220,12 +220,6 @@ TEST_F(DrainTest, TheDaemonsEndClosesEveryRing) {
     EXPECT_FALSE(std::filesystem::exists(daemon.socket()));
 }
 
-TEST_F(DrainTest, TheEndOfItsTerminalIsTheDaemonsEnd) {
-    daemon.kill(SIGHUP);
-    EXPECT_EQ(daemon.wait(), 0);
-    EXPECT_EQ(readable->state(), layout::RingState::closed);
-}
-
 /// Only root can be somebody else.
 class PolicyOverSocketTest : public ControlTest {
   protected:

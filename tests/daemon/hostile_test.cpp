@@ -3,7 +3,7 @@
 #include "control/protocol.hpp"
 #include "control/session.hpp"
 #include "daemon/control/client_state.hpp"
-#include "daemon/control/server.hpp"
+#include "daemon/control/shares.hpp"
 #include "daemon/raw_client.hpp"
 #include "daemon/refusal.hpp"
 #include "layout/readers.hpp"
@@ -290,8 +290,7 @@ TEST_F(HostileTest, StrangersTogetherHaveOnlySoManyConnections) {
             if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0)
                 ::_exit(2);
             std::vector<RawClient> clients;
-            for (std::size_t i = 0; i < Server::max_connections_of_strangers; ++i)
-                clients.emplace_back(daemon.socket());
+            for (std::size_t i = 0; i < most_strangers; ++i) clients.emplace_back(daemon.socket());
             RawClient(daemon.socket()).expect_hang_up();
             clients.back().bootstrap();
             if (clients.back().receive()) status = 0; // those within the limit are served

@@ -75,12 +75,12 @@ TEST_F(ParentTest, EndsWithAFirstWorkerThatCannotBecomeReady) {
 }
 
 TEST_F(ParentTest, EndsWithoutAProgramToRun) {
-    EXPECT_EXIT(std::exit(run_parent({"/nonexistent"}, {})), testing::ExitedWithCode(127),
+    EXPECT_EXIT(std::exit(run_parent({"/nonexistent"})), testing::ExitedWithCode(127),
                 "running /nonexistent: No such file");
 }
 
 TEST_F(ParentTest, PassesOnSignalsAndStartsNothingMore) {
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+    for (const int signal : {SIGTERM, SIGINT}) {
         Family family;
         family.notify("READY=1");
         EXPECT_EQ(family.ask("catch"), "ok");
@@ -89,6 +89,23 @@ TEST_F(ParentTest, PassesOnSignalsAndStartsNothingMore) {
         EXPECT_EQ(family.let_worker_exit(7), "exited with status 7");
         EXPECT_EQ(family.parent().wait(), 7);
     }
+}
+
+TEST_F(ParentTest, PassesOnAReloadAndStays) {
+    Family family;
+    family.notify("READY=1");
+    EXPECT_EQ(family.ask("catch"), "ok");
+    family.parent().kill(SIGHUP);
+    EXPECT_EQ(family.ask("await"), "got " + std::to_string(SIGHUP));
+    EXPECT_EQ(family.let_worker_exit(7), "exited with status 7; starting it again");
+    family.greet();
+}
+
+TEST_F(ParentTest, AReloadIsNothingWhileItHasNoWorker) {
+    Family family({"first=200", "longest=200"});
+    EXPECT_THAT(family.kill_worker(), EndsWith("again in 200 ms"));
+    family.parent().kill(SIGHUP);
+    family.greet();
 }
 
 TEST_F(ParentTest, EndsWithTheSignalThatEndedItsWorker) {
@@ -227,14 +244,19 @@ TEST_F(ParentTest, TellsWhoeverStartedIt) {
     ::unsetenv("WATCHDOG_USEC");
     EXPECT_THAT(family.ask("environment"), HasSubstr("WATCHDOG_USEC=30000000"));
     EXPECT_THAT(family.notify("READY=1"), ElementsAre());
+    EXPECT_THAT(family.notify("RELOADING=1;MONOTONIC_USEC=1"), ElementsAre());
     EXPECT_THAT(family.notify("READY=1;STATUS=well"), ElementsAre());
     EXPECT_THAT(family.notify("WATCHDOG=1"), ElementsAre());
     EXPECT_THAT(family.notify("STOPPING=1"), ElementsAre());
-    for (const char* state : {"READY=1", "STATUS=well", "WATCHDOG=1", "STOPPING=1"}) {
+    for (const char* state :
+         {"READY=1", "RELOADING=1", "READY=1", "STATUS=well", "WATCHDOG=1", "STOPPING=1"}) {
         const auto message = above.receive();
         ASSERT_TRUE(message);
         EXPECT_EQ(message->sender, family.parent().pid());
-        EXPECT_THAT(message->assignments, ElementsAre(state));
+        EXPECT_EQ(message->assignments.at(0), state);
+        EXPECT_EQ(message->value_of("MONOTONIC_USEC").has_value(),
+                  state == std::string("RELOADING=1"))
+            << "younger than the signal, and so not the worker's";
     }
     EXPECT_FALSE(above.receive());
 }

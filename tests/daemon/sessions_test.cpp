@@ -124,7 +124,7 @@ TEST_F(SessionsTest, ReleaseOnlyWhatIsTheirOwn) {
 }
 
 TEST_F(SessionsTest, AreLimitedByUser) {
-    for (std::size_t i = 0; i < max_sessions_per_user; ++i) sessions.open(peer, "worker");
+    for (std::size_t i = 0; i < Limits{}.sessions_per_user; ++i) sessions.open(peer, "worker");
     try {
         sessions.open(peer, "worker");
         FAIL();
@@ -139,7 +139,7 @@ TEST_F(SessionsTest, AreLimitedByUser) {
 
 TEST_F(SessionsTest, AreLimitedByBus) {
     auto other = peer;
-    for (std::size_t i = 0; i < max_sessions; ++i, ++other.uid) sessions.open(other, "worker");
+    for (std::size_t i = 0; i < Limits{}.sessions; ++i, ++other.uid) sessions.open(other, "worker");
     EXPECT_THROW(sessions.open(other, "worker"), Error);
 }
 

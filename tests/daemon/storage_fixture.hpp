@@ -20,6 +20,7 @@ inline TopicOptions on_disk() {
             .max_event = 64,
             .pool_bytes = 0,
             .retention = Retention::disk,
+            .keep_bytes = 16U << 20U,
             .keep_events = 12'345};
 }
 

@@ -207,7 +207,7 @@ int supervise(const std::vector<std::string>& arguments) {
         const rlimit both{std::stoul(limit) / 2, std::stoul(limit)};
         ::setrlimit(RLIMIT_NOFILE, &both);
     }
-    return parent::run_parent({"/proc/self/exe"}, {SIGTERM, SIGINT, SIGHUP},
+    return parent::run_parent({"/proc/self/exe"},
                               {std::chrono::milliseconds(std::stoul(options["first"])),
                                std::chrono::milliseconds(std::stoul(options["longest"]))},
                               std::chrono::milliseconds(std::stoul(options["watchdog"])));

@@ -17,7 +17,7 @@ library=$(find "$root" -name libshmbus.so)
 for installed in "$pc" "$header" "$library"; do
     [ -f "$installed" ] || { echo 'missing: shmbus.pc, shmbus/shmbus.hpp or libshmbus.so'; exit 1; }
 done
-for page in man1/shmbus.1 man8/shmbusd.8; do
+for page in man1/shmbus.1 man5/shmbusd.conf.5 man8/shmbusd.8; do
     [ -n "$(find "$root" -path "*/man/$page")" ] || { echo "missing: $page"; exit 1; }
 done
 diff -r "$here/../../libshmbus/include/shmbus" "$(dirname "$header")"
