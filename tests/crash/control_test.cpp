@@ -29,6 +29,8 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <iostream>
+#include <map>
+#include <sys/stat.h>
 #include <thread>
 
 #include <shmbus/shmbus.hpp>
@@ -188,7 +190,8 @@ class Control : public testing::TestWithParam<Talk> {
     [[nodiscard]] std::size_t descriptors() const;
     void await(const std::function<bool()>& condition, const char* what);
     void expect_cursor_kept();
-    void map_cursor_page();
+    [[nodiscard]] std::map<ino_t, base::Fd> cursor_pages() const;
+    void map_cursor_page(const std::map<ino_t, base::Fd>& of_others);
 
     TemporaryDirectory state_;
     DaemonProcess daemon_{{"--supervise", "--state-dir", state_.path().string()}};
@@ -260,14 +263,23 @@ void Control::expect_cursor_kept() {
     EXPECT_LE(cursor, counters_[acknowledging].load());
 }
 
-/// That of the durable subscription's holder, as soon as there is one: the daemon's parent keeps it.
-void Control::map_cursor_page() {
+/// Those of the durable subscription, by inode: the daemon's parent keeps them, of the last holder's, too.
+std::map<ino_t, base::Fd> Control::cursor_pages() const {
+    std::map<ino_t, base::Fd> pages;
     for (const auto& [target, link] : open_in(daemon_.pid())) {
         if (!target.starts_with("/memfd:shmbus-cursor-")) continue;
-        const base::Fd fd(::open(link.c_str(), O_RDONLY | O_CLOEXEC));
-        if (fd) page_.emplace(fd, base::Access::read_only, layout::cursor_page_bytes);
-        return;
+        base::Fd fd(::open(link.c_str(), O_RDONLY | O_CLOEXEC));
+        struct stat status {};
+        if (fd && ::fstat(fd.get(), &status) == 0) pages.emplace(status.st_ino, std::move(fd));
     }
+    return pages;
+}
+
+/// The victim's, as soon as it has one.
+void Control::map_cursor_page(const std::map<ino_t, base::Fd>& of_others) {
+    for (const auto& [inode, fd] : cursor_pages())
+        if (!of_others.contains(inode))
+            page_.emplace(fd, base::Access::read_only, layout::cursor_page_bytes);
 }
 
 Words Control::words() {
@@ -283,6 +295,7 @@ Words Control::words() {
 bool Control::die_at(const Place& place, const std::function<bool()>& goes_on) {
     const Talk& talk = GetParam();
     for (int i = 0; talk.persists && i < 3; ++i) EXPECT_TRUE(keeper_.publish("kept", {}, patience));
+    const auto of_others = cursor_pages();
     auto victim = Child::worker(talk.worker, {daemon_.socket()}, {counters_.fd()});
     EXPECT_EQ(victim.hear(), "ready");
     page_.reset();
@@ -295,12 +308,12 @@ bool Control::die_at(const Place& place, const std::function<bool()>& goes_on) {
             kill_daemon();
             victim.say("killed");
         }
-        map_cursor_page();
+        map_cursor_page(of_others);
         const Words at_entry = words();
         Words before = at_entry;
         const auto look = [&] {
             if (!page_ && tracer.reached().instructions % 64 == 0) {
-                map_cursor_page();
+                map_cursor_page(of_others);
                 if (page_) before = words();
             }
             const Words now = words();
@@ -370,7 +383,9 @@ TEST_P(Control, KilledAtRandomLeavesNothing) {
                                    << " instructions behind system call " << place.system_calls;
     }
     report("at random");
-    EXPECT_LE(returns_, kills_ / 2) << "too few were in the middle of it";
+    if (long_form()) {
+        EXPECT_LE(returns_, kills_ / 2) << "too few were in the middle of it";
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Talks, Control,
