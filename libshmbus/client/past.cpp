@@ -67,13 +67,7 @@ std::optional<Sequence> Past::at_time(std::uint64_t time_ns) {
     const auto segment = open(time_ns, true, patience);
     if (!segment) return std::nullopt;
     if (!segment->view) return segment->first; // it may have been here
-    auto cursor = segment->view->seek_time(time_ns);
-    while (cursor.expected() < segment->end) {
-        const auto found = cursor.next();
-        if (found == spill::Found::event) return cursor.sequence();
-        if (found == spill::Found::end) break;
-    }
-    return segment->end; // it is in no file yet
+    return std::min(segment->view->seek_time(time_ns).expected(), segment->end);
 }
 
 void Past::seek(Sequence next, Sequence lost) noexcept {

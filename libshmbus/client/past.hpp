@@ -34,7 +34,7 @@ class Past {
 
     /// Where its oldest file begins, or will begin. @throws Error
     [[nodiscard]] std::optional<Sequence> oldest();
-    /// The first event of this time or later, if it is in a file; where the file that may have it begins if
+    /// The first event of this time or later, or the gap before that; where the file that may have it begins if
     /// that cannot be read. @throws Error
     [[nodiscard]] std::optional<Sequence> at_time(std::uint64_t time_ns);
 

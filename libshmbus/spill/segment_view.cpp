@@ -105,14 +105,13 @@ FrameCursor SegmentView::seek(Sequence s) const noexcept {
 }
 
 FrameCursor SegmentView::seek_time(std::uint64_t time_ns) const noexcept {
-    FrameCursor cursor =
+    FrameCursor older =
         near([&](const IndexEntry& entry) { return entry.max_time_before < time_ns; });
-    for (;;) {
-        FrameCursor ahead = cursor;
+    for (FrameCursor ahead = older;;) {
         const Found found = ahead.next();
         if (found == Found::end || (found == Found::event && ahead.event().time_ns >= time_ns))
-            return cursor;
-        cursor = ahead;
+            return older;
+        if (found == Found::event) older = ahead;
     }
 }
 

@@ -36,8 +36,9 @@ class SegmentView {
     [[nodiscard]] FrameCursor begin() const noexcept { return {file_, header_, extent_}; }
     /// At the first frame with anything at or behind `s`; at the end without one.
     [[nodiscard]] FrameCursor seek(Sequence s) const noexcept;
-    /// At the first event published at or after `time_ns`; at the end without one. In the last segment
-    /// whose max_time_before is less than that, it is the topic's first.
+    /// Before the first event published at or after `time_ns`, and before a gap before that: it may have been
+    /// there. Behind the last event without one. In the last segment whose max_time_before is less than that, it
+    /// is the topic's first.
     [[nodiscard]] FrameCursor seek_time(std::uint64_t time_ns) const noexcept;
 
   private:

@@ -9,6 +9,7 @@
 #include <functional>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <thread>
@@ -26,22 +27,24 @@ class Robust : public testing::Test {
     }
     /// A child in which `body` runs, with the futex held by its main thread.
     void start(const std::function<void()>& body) {
-        int ready[2];
-        ASSERT_EQ(::pipe(ready), 0);
+        int pair[2];
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        const Fd here(pair[0]);
+        const Fd there(pair[1]);
         child = ::fork();
         ASSERT_NE(child, -1);
+        char byte = 'x';
         if (child == 0) {
             const RobustHold hold(memory);
-            (void)!::write(ready[1], "x", 1);
+            (void)!::write(there.get(), &byte, 1);
+            (void)!::read(there.get(), &byte, 1);
             body();
             ::_exit(0);
         }
-        char byte = 0;
-        ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-        ::close(ready[0]);
-        ::close(ready[1]);
+        ASSERT_EQ(::read(here.get(), &byte, 1), 1);
         held = watch.word().load_acquire();
         EXPECT_FALSE(RobustWatch::has_ended(held));
+        ASSERT_EQ(::write(here.get(), &byte, 1), 1);
     }
     [[nodiscard]] Woken sleep() const { return futex_wait(watch.word(), held, interrupt, 30s); }
     void reap() const {

@@ -118,11 +118,14 @@ TEST(SegmentView, FindsEveryTime) {
             for (Found f = all.next(); f != Found::end && expected == 0; f = all.next())
                 if (f == Found::event && all.event().time_ns >= time) expected = all.sequence();
             FrameCursor found = segment.view().seek_time(time);
-            const Found what = found.next();
+            const Sequence begins = found.expected();
+            Found what = found.next();
+            while (what == Found::tombstone || what == Found::sync_point) what = found.next();
             if (expected == 0)
                 ASSERT_NE(what, Found::event) << time;
             else
                 ASSERT_EQ(found.sequence(), expected) << time;
+            if (time == 0) ASSERT_EQ(begins, segment.view().begin().expected());
         }
     }
 }

@@ -196,7 +196,7 @@ class Start {
     /// With this sequence; what of it is gone already comes as a gap. One that is still to come is
     /// waited for; one below the topic's first ever is the same as all().
     static Start sequence(Sequence first) noexcept { return Start(Kind::sequence, first); }
-    /// With the first event published at or after this time.
+    /// With the first event published at or after this time, or what is missing right before it.
     static Start time(Time from) noexcept {
         const auto ns = from.time_since_epoch().count();
         return Start(Kind::time, ns < 0 ? 0 : static_cast<std::uint64_t>(ns));
