@@ -58,12 +58,13 @@ std::optional<Registry::Shortage> Registry::shortage(uid_t creator, const Memory
             "remove some (shmbus topic rm), or start it with a higher limit (ulimit -n, "
             "LimitNOFILE=)",
             files, all)};
-    // Root and the daemon's own user can have all: the others have theirs from them.
+    // A fifth is for the others. Root and the daemon's own user can have all: the others have theirs from them.
     if (creator != 0 && creator != ::geteuid() &&
-        (own + 1) * descriptors_per_topic > for_topics / 2)
+        (own + 1) * descriptors_per_topic > for_topics - for_topics / 5)
         return Shortage{
             fmt::format(
-                "the daemon may open {} files, and user {} has {} topics in use, the half of what "
+                "the daemon may open {} files, and user {} has {} topics in use, four fifths of "
+                "what "
                 "that is enough for: remove some (shmbus topic rm), or start it with a higher "
                 "limit (ulimit -n, LimitNOFILE=)",
                 files, creator, own),

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <future>
 #include <sys/resource.h>
+#include <unistd.h>
 
 namespace shmbus::registry {
 namespace {
@@ -20,11 +21,12 @@ class SleepingTest : public StorageFixture {
     SleepingTest() { run = std::make_unique<Run>(path()); }
     [[nodiscard]] Registry& topics() const { return run->registry; }
     std::shared_ptr<Topic> make(const std::string& name, int events = 0) const {
-        topics().create(name, on_disk(), false, user);
+        topics().create(name, on_disk(), false, creator);
         auto topic = topics().find(name);
         if (events != 0) publish(*topic, events);
         return topic;
     }
+    uid_t creator = user;
     /// What nobody uses: each has to be looked at twice.
     void put_to_sleep() const {
         for (int look = 0; look < 2; ++look) topics().look_for_sleepers();
@@ -232,6 +234,7 @@ class CrowdedTest : public SleepingTest {
         rlimit few = before_;
         few.rlim_cur = 200; // half of them for topics
         EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+        creator = ::geteuid(); // who can have all
     }
     ~CrowdedTest() override { EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0); }
     static constexpr std::size_t many = 60;
@@ -285,6 +288,22 @@ TEST_F(CrowdedTest, WhatIsInUseMakesNone) {
     EXPECT_NO_THROW(make("more"));
     EXPECT_FALSE(topics().awake(name(most_awake - 1)));
     EXPECT_NO_THROW((void)topics().find(name(most_awake - 1))) << "the one in its place is unused";
+    for (const auto& [topic, entry] : used) topic->abandon_publisher(entry);
+}
+
+TEST_F(CrowdedTest, OneUserLeavesRoomForOthers) {
+    creator = user;
+    std::vector<std::pair<std::shared_ptr<Topic>, std::uint32_t>> used;
+    const auto use = [&](std::size_t i) {
+        const auto topic = make(name(i));
+        used.emplace_back(topic, topic->lease_publisher(holder)->entry);
+    };
+    constexpr std::size_t most = (100 - 100 / 5) / descriptors_per_topic;
+    static_assert(most < most_awake);
+    for (std::size_t i = 0; i < most; ++i) use(i);
+    EXPECT_THAT(refusal([&] { use(most); }).what(), HasSubstr("user 1000 has 6 topics in use"));
+    creator = user + 1;
+    EXPECT_NO_THROW(use(most));
     for (const auto& [topic, entry] : used) topic->abandon_publisher(entry);
 }
 

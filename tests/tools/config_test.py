@@ -237,7 +237,7 @@ class ConfigTest(unittest.TestCase):
                 self.hear(manager, b"STOPPING=1")
 
     def hear(self, manager, pattern):
-        while (heard := manager.recv(4096)).startswith(b"FDSTORE"):
+        while (heard := manager.recv(4096)).startswith((b"FDSTORE", b"STATUS")):
             pass
         self.assertRegex(heard, b"^" + pattern + b"$")
 
@@ -262,8 +262,28 @@ class ConfigTest(unittest.TestCase):
                                             self.socket, "--memory-only", *arguments], harness.environment())
             finally:
                 os._exit(127)
+        self.addCleanup(self.kill, pid)
         self.wait_for("^ready$")
         return pid, terminal
+
+    @staticmethod
+    def kill(pid):
+        """Unless the test has waited for it."""
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        except ChildProcessError:
+            pass
+
+    def wait_for_end(self, pid):
+        """In good order."""
+        self.assertEqual(harness.wait_until("its end", lambda: self.reaped(pid)), (pid, 0))
+
+    @staticmethod
+    def reaped(pid):
+        ended = os.waitpid(pid, os.WNOHANG)
+        return ended if ended[0] else None
 
     def test_a_terminal_that_closes_ends_it_and_nothing_else_does(self):
         for arguments in ((), ("--supervise",)):
@@ -273,7 +293,7 @@ class ConfigTest(unittest.TestCase):
             self.wait_for("the configuration was read again")
             self.run_tool("topic", "ls")
             os.close(terminal)
-            self.assertEqual(os.waitpid(pid, 0)[1], 0)
+            self.wait_for_end(pid)
             self.assertFalse(self.socket.exists(), "it ended in good order")
 
     def test_with_nohup_it_stays_and_reloads(self):
@@ -289,7 +309,7 @@ class ConfigTest(unittest.TestCase):
         self.wait_for("the configuration was read again")
         self.run_tool("topic", "ls")
         os.kill(pid, signal.SIGTERM)
-        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.wait_for_end(pid)
 
 
 if __name__ == "__main__":
