@@ -125,7 +125,9 @@ TEST(SegmentView, FindsEveryTime) {
                 ASSERT_NE(what, Found::event) << time;
             else
                 ASSERT_EQ(found.sequence(), expected) << time;
-            if (time == 0) ASSERT_EQ(begins, segment.view().begin().expected());
+            if (time == 0) {
+                ASSERT_EQ(begins, segment.view().begin().expected());
+            }
         }
     }
 }
