@@ -37,6 +37,8 @@ template <class Part, class Value, class Parse> auto into(Value Part::*member, P
 std::string absolute(const std::string& path) {
     if (!path.starts_with('/'))
         throw Error(Errc::bad_argument, fmt::format("'{}' is no absolute path", printable(path)));
+    if (path.find('\t') != std::string::npos) // no other control character gets here
+        throw Error(Errc::bad_argument, fmt::format("'{}' has a tab in it", printable(path)));
     return path;
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 using text::printable;
 
-constexpr std::string_view blanks = " \t\r";
+constexpr std::string_view blanks = " \t";
 
 std::string_view trimmed(std::string_view text) {
     const auto first = text.find_first_not_of(blanks);
@@ -31,7 +31,7 @@ bool is_continued(std::string_view line) {
 
 bool is_control(char c) {
     const auto byte = static_cast<unsigned char>(c);
-    return (byte < ' ' && c != '\t' && c != '\r') || byte == 0x7F;
+    return (byte < ' ' && c != '\t') || byte == 0x7F;
 }
 
 /// The text line by line; a line that goes on is one with what follows.
@@ -66,7 +66,8 @@ class Lines {
     std::optional<std::string_view> take() {
         if (text_.empty()) return std::nullopt;
         const auto end = std::min(text_.find('\n'), text_.size());
-        const auto line = text_.substr(0, end);
+        auto line = text_.substr(0, end);
+        if (line.ends_with('\r')) line.remove_suffix(1);
         text_.remove_prefix(std::min(end + 1, text_.size()));
         ++number_;
         if (std::any_of(line.begin(), line.end(), is_control))

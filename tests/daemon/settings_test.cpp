@@ -165,6 +165,7 @@ TEST(Settings, SayWhatIsWrongAndWhatWouldBeRight) {
     EXPECT_EQ(refused("[Limits]\nSessions=0\n"),
               "f1:2: Sessions=: '0' is not a number from 1 to 1000000");
     EXPECT_EQ(refused("[Daemon]\nSocket=bus\n"), "f1:2: Socket=: 'bus' is no absolute path");
+    EXPECT_EQ(refused("[Daemon]\nSocket=/a\tb\n"), "f1:2: Socket=: '/a\\x09b' has a tab in it");
     EXPECT_THAT(refused("[Daemon]\nSocket=/" + std::string(200, 'x') + "\n"),
                 HasSubstr("at most 107 bytes"));
 }

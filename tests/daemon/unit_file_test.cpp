@@ -66,6 +66,7 @@ TEST(UnitFile, SaysWhatIsWrongAndWhere) {
     EXPECT_EQ(refused("[]\n"), "f:1: '[]' is no section: write [NAME]");
     EXPECT_EQ(refused("[\n"), "f:1: '[' is no section: write [NAME]");
     EXPECT_THAT(refused("[A]\nx=1\x1b[2J\n"), StartsWith("f:2: a control character"));
+    EXPECT_THAT(refused("[A]\nx=1\r2\n"), StartsWith("f:2: a control character"));
     EXPECT_THAT(refused(std::string_view("[A]\nx=\0\n", 8)),
                 StartsWith("f:2: a control character"));
 }
