@@ -3,6 +3,7 @@
 
 import os
 import pwd
+import shutil
 from pathlib import Path
 
 import box
@@ -69,6 +70,22 @@ class UnitsTest(box.BoxTest):
         self.assertEqual(box.main_pid(), pid)
         box.systemctl("stop", box.SERVICE)
         self.assertEqual(box.property_of(box.SERVICE, "Result"), "success")
+
+    def test_reload(self):
+        """The configuration of the host's bus is read again, by the same daemon; nothing in that is refused."""
+        box.drop_in("kill", "SystemCallErrorNumber=kill")
+        box.systemctl("restart", box.SERVICE)
+        pid = box.main_pid()
+        self.assertEqual(self.run_as("alice", "topic", "ls").returncode, 6)
+        self.addCleanup(box.systemctl, "restart", box.SERVICE)
+        self.addCleanup(shutil.rmtree, "/etc/shmbus")
+        Path("/etc/shmbus").mkdir()
+        Path("/etc/shmbus/shmbusd.conf").write_text("[Access]\nUse=user:alice\n[Topic declared]\nRetention=memory\n")
+        box.systemctl("reload", box.SERVICE)
+        box.wait_until("alice to be let in", lambda: self.run_as("alice", "topic", "info", "declared").returncode == 0)
+        self.assertEqual(self.run_as("bob", "topic", "ls").returncode, 6)
+        box.wait_until("the end of it", lambda: box.property_of(box.SERVICE, "ActiveState") == "active")
+        self.assertEqual(box.main_pid(), pid)
 
     def test_who_may_what(self):
         topic = self.topic()
