@@ -237,10 +237,12 @@ TEST_F(InheritanceTest, KeepsWhatIsThereAndNothingElse) {
     (void)sessions().lease_subscriber(session, m, {.name = "s"});
     EXPECT_THAT(keeper.names(), Contains("t2.cursor2.s"));
     EXPECT_THAT(keeper.names(), Not(Contains("t2.cursor1.s")));
-    const auto a = topics().find("a");
-    sessions().release(session, sessions().lease_subscriber(session, a, {.name = "s"}).lease);
-    for (const Deadline end = patience; a->subscriptions().has_stock() && !end.passed();)
+    sessions().release(
+        session, sessions().lease_subscriber(session, topics().find("a"), {.name = "s"}).lease);
+    for (const Deadline end = patience; topics().find("a")->subscriptions().has_stock();) {
+        ASSERT_FALSE(end.passed());
         topics().take_stock();
+    }
     EXPECT_THAT(keeper.names(), Not(Contains("t1.cursor1.s"))) << "it is on disk";
     for (int look = 0; look < 2; ++look) topics().look_for_sleepers();
     while (topics().put_to_sleep()) {

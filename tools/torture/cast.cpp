@@ -34,10 +34,13 @@ TopicOptions on_disk(std::uint32_t capacity, Sync sync, std::uint64_t keep_bytes
 std::vector<TopicRules> topics() {
     TopicOptions oldest = small(64);
     oldest.full = FullPolicy::drop_oldest;
+    TopicOptions reject = small(128);
+    reject.full = FullPolicy::reject;
     TopicOptions held = on_disk(128, Sync::interval, 8 * M);
     held.hold = true;
     return {{.name = "memory-block", .options = small(256)},
             {.name = "memory-oldest", .options = oldest},
+            {.name = "memory-reject", .options = reject},
             {.name = "memory-exclusive", .options = small(128)},
             {.name = "disk-group", .options = on_disk(256, Sync::group, 32 * M)},
             {.name = "disk-interval", .options = held},

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <random>
 #include <unistd.h>
 
@@ -201,9 +202,11 @@ ExitCode run_torture(const Context& context, const Options& options) {
             run.play(options.duration, [&] { progress.update(run, options.duration); });
         } catch (const Interrupted&) {
             report.was_interrupted = true;
-        } catch (...) {
+        } catch (const std::exception& error) { // nobody answers any more
             scratch.keep();
-            throw;
+            throw Failure(ExitCode::failed,
+                          fmt::format("{}; seed {}, the daemon's files and log are kept in {}",
+                                      error.what(), seed, scratch.path().string()));
         }
     }
     if (!report.held()) {
