@@ -10,6 +10,7 @@
 #include "daemon/config/live.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/control/session_server.hpp"
+#include "daemon/housekeeping.hpp"
 #include "daemon/parent/parent.hpp"
 #include "daemon/registry/inheritance.hpp"
 #include "daemon/supervisor/supervisor.hpp"
@@ -93,65 +94,9 @@ std::string state_of(const Options& options, const config::Settings& settings,
     return system::find_state_path(options.state_dir, settings.state_directory, socket);
 }
 
-/// Takes the cursors of durable subscriptions, gives up what stopped publishers have begun, puts topics to sleep,
-/// and says how many there are, as long as there is anything to do or something has changed.
-class Housekeeping {
-  public:
-    Housekeeping(kj::Timer& timer, registry::Registry& topics, const registry::Sessions& sessions)
-        : timer_(timer), topics_(topics), sessions_(sessions) {}
-    /// Something has changed, or is to be done.
-    void start() {
-        if (running_ || !(tells_ || topics_.has_chores())) return;
-        running_ = true;
-        turns_ = turn().eagerlyEvaluate(nullptr);
-    }
-    /// @returns whether it will be something else soon
-    bool tell() {
-        if (!tells_) return false;
-        const auto tally = topics_.tally();
-        auto status =
-            fmt::format("{} topics awake, {} asleep; {} sessions; {} events on their way to disk",
-                        tally.awake, tally.asleep, sessions_.count(), tally.behind);
-        if (status != told_) system::announce_status(told_ = std::move(status));
-        return tally.behind != 0;
-    }
-
-  private:
-    kj::Promise<void> turn() {
-        return timer_.afterDelay(1 * kj::SECONDS).then([this]() -> kj::Promise<void> {
-            topics_.take_stock();
-            topics_.quarantine_stalled(); // what stands for a second, and up to twice as long
-            if (++turn_ % turns_awake == 0) {
-                topics_.look_for_sleepers();
-                sleeping_ = put_to_sleep().eagerlyEvaluate(nullptr);
-            }
-            const bool more = tell();
-            running_ = more || topics_.has_chores();
-            return running_ ? turn() : kj::Promise<void>(kj::READY_NOW);
-        });
-    }
-    kj::Promise<void> put_to_sleep() {
-        if (!topics_.put_to_sleep()) return kj::READY_NOW;
-        return timer_.afterDelay(pause).then([this] { return put_to_sleep(); });
-    }
-    /// So many seconds without anybody, and up to twice as many, until a topic falls asleep.
-    static constexpr unsigned turns_awake = 5;
-    /// In which others are served while topics fall asleep.
-    static constexpr auto pause = 100 * kj::MILLISECONDS;
-    kj::Timer& timer_;
-    registry::Registry& topics_;
-    const registry::Sessions& sessions_;
-    const bool tells_ = system::is_heard();
-    std::string told_;
-    bool running_ = false;
-    unsigned turn_ = 0;
-    kj::Promise<void> turns_ = kj::READY_NOW;
-    kj::Promise<void> sleeping_ = kj::READY_NOW;
-};
-
 /// Each round shows that the loop does not hang.
 kj::Promise<void> go_round(kj::Timer& timer, const system::Watchdog& watchdog) {
-    watchdog.beat();
+    system::Watchdog::beat();
     const auto pause = watchdog.pause();
     if (!pause) return kj::NEVER_DONE;
     return timer.afterDelay(pause->count() * kj::MICROSECONDS).then([&timer, &watchdog] {
@@ -184,6 +129,23 @@ kj::Promise<void> reload_at_hangups(kj::UnixEventPort& signals, const system::Ha
     });
 }
 
+kj::Promise<void> told_to_stop(kj::UnixEventPort& signals) {
+    return signals.onSignal(SIGTERM).ignoreResult().exclusiveJoin(
+        signals.onSignal(SIGINT).ignoreResult());
+}
+
+void open(std::optional<spiller::Storage>& storage, const Options& options,
+          const config::Settings& settings, const std::string& socket) {
+    if (keeps_nothing(options, settings)) return;
+    storage.emplace(state_of(options, settings, socket));
+    storage->belong_to(socket);
+}
+
+void say_ready(Housekeeping& house) {
+    (void)house.tell();
+    system::announce_ready();
+}
+
 void run(const Options& options) {
     const auto source =
         config::find_source(options.config, base::chosen_socket(options.socket), scope_of(options));
@@ -195,27 +157,22 @@ void run(const Options& options) {
     const auto listener = listen(options, path, left, descriptors);
     if (!listener.is_activated()) descriptors.keep(kept_listener, listener.fd());
     std::optional<spiller::Storage> storage;
-    if (!keeps_nothing(options, settings)) {
-        storage.emplace(state_of(options, settings, path));
-        storage->belong_to(path);
-    }
-
+    open(storage, options, settings, path);
     const system::Hangup hangup;
     for (const int signal : {SIGTERM, SIGINT, SIGHUP}) kj::UnixEventPort::captureSignal(signal);
     auto io = kj::setupAsyncIo();         // ignores SIGPIPE
     io.waitScope.setBusyPollInterval(64); // who talks without end must not keep others waiting
-    kj::Promise<void> stopped = kj::NEVER_DONE;
-    for (const int signal : {SIGTERM, SIGINT})
-        stopped = stopped.exclusiveJoin(io.unixEventPort.onSignal(signal).ignoreResult());
-
+    auto stopped = told_to_stop(io.unixEventPort);
     std::function<void(registry::SessionId)> on_gone;
     registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr, &descriptors);
     registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
     supervisor::Supervisor supervisor(io.unixEventPort, sessions, descriptors);
     Housekeeping house(io.provider->getTimer(), topics, sessions);
-    registry::HandBack hand_back(topics, sessions, [&](registry::SessionId id, base::Fd pidfd) {
+    const auto watch = [&](registry::SessionId id, base::Fd pidfd) {
         supervisor.watch(id, std::move(pidfd));
-    });
+        house.start();
+    };
+    registry::HandBack hand_back(topics, sessions, watch);
     control::Context context{
         topics,
         sessions,
@@ -223,10 +180,7 @@ void run(const Options& options) {
         io.provider->getTimer(),
         options.hello_timeout_ms * kj::MILLISECONDS,
         hand_back,
-        [&](registry::SessionId id, base::Fd pidfd) {
-            supervisor.watch(id, std::move(pidfd));
-            house.start();
-        },
+        watch,
         [&](registry::SessionId id) { return supervisor.watch_thread(id); },
         [&] { house.start(); },
         {}};
@@ -247,12 +201,7 @@ void run(const Options& options) {
 
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);
-    auto ready = live.make_topics()
-                     .then([&] {
-                         (void)house.tell();
-                         system::announce_ready();
-                     })
-                     .eagerlyEvaluate(nullptr);
+    auto ready = live.make_topics().then([&] { say_ready(house); }).eagerlyEvaluate(nullptr);
     stopped = stopped.exclusiveJoin(reload_at_hangups(io.unixEventPort, hangup, live));
     serve(kj::mv(stopped).exclusiveJoin(kj::mv(serving)), io);
     stop(topics);

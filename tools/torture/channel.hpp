@@ -48,12 +48,12 @@ struct Task {
 
 struct Shared {
     static constexpr std::size_t capacity = std::size_t{1} << 13U;
+    alignas(64) std::atomic<std::uint64_t> written = 0;
     Task task;
+    std::array<Record, capacity> records{};
     std::atomic<bool> told_to_finish = false;
     SharedText<256> trouble; // why it has failed
-    alignas(64) std::atomic<std::uint64_t> written = 0;
     alignas(64) std::atomic<std::uint64_t> read = 0;
-    std::array<Record, capacity> records{};
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 

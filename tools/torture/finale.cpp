@@ -16,7 +16,7 @@ namespace {
 constexpr auto longest_end = 120s;
 // So much comes and goes: connections, sessions of the dead, batches on their way to the disk.
 constexpr Usage parent_allowance{.descriptors = 4, .memory_kib = 512};
-constexpr Usage daemon_allowance{.descriptors = 8, .memory_kib = 64 * 1024};
+constexpr Usage daemon_allowance{.descriptors = 8, .memory_kib = std::uint64_t{64} * 1024};
 
 } // namespace
 
