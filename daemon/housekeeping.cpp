@@ -10,8 +10,8 @@ namespace {
 
 /// So many seconds without anybody, and up to twice as many, until a topic falls asleep.
 constexpr unsigned turns_awake = 5;
-/// In which others are served while topics fall asleep.
-constexpr auto pause = 100 * kj::MILLISECONDS;
+/// In which others are served between two topics that fall asleep.
+constexpr auto pause = 15 * kj::MILLISECONDS;
 
 } // namespace
 

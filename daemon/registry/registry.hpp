@@ -108,7 +108,7 @@ class Registry {
 
     /// Finds what nobody has used since the last look.
     void look_for_sleepers();
-    /// Puts some of these to sleep; whether some are left.
+    /// Puts one of these to sleep; whether some are left.
     bool put_to_sleep();
 
     /// Takes the cursors of all durable subscriptions that are held.

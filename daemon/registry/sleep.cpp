@@ -13,7 +13,6 @@ namespace {
 
 /// Nobody else is served while a topic that falls asleep is sealed.
 constexpr auto patience_of_sleepers = std::chrono::seconds(1);
-constexpr auto longest_absence = std::chrono::milliseconds(50);
 
 Registry::Extent extent_of(const store::Log& log) {
     // What was promised for and is not there will be lost when it wakes up.
@@ -85,15 +84,16 @@ void Registry::look_for_sleepers() {
     idle_ = std::move(idle);
 }
 
-/// Not all at a time: each costs a few syncs, and nobody else is served meanwhile.
+/// One at a time: it costs a few syncs, and nobody else is served meanwhile.
 bool Registry::put_to_sleep() {
-    const Deadline end(longest_absence);
-    while (!sleepers_.empty() && !end.passed()) {
+    for (bool done = false; !done && !sleepers_.empty();) {
         // Who wakes up reads its cursors from the files.
         if (!storage_->cursors().is_done()) break;
         const auto topic = sleepers_.back().lock();
         sleepers_.pop_back();
-        if (topic && is_idle(*topic) && topics_.contains(topic->name())) put_to_sleep(topic);
+        if (!topic || !topics_.contains(topic->name()) || !is_idle(*topic)) continue;
+        put_to_sleep(topic);
+        done = true;
     }
     return !sleepers_.empty();
 }
