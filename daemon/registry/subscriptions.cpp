@@ -49,6 +49,14 @@ void Subscriptions::keep_pages(system::DescriptorStore& pages, const std::string
     prefix_ = prefix;
 }
 
+void Subscriptions::keep_nowhere() {
+    for (const auto& [name, subscription] : all_)
+        if (subscription.held) forget_page(name, *subscription.held);
+    forget_left();
+    keeper_ = nullptr;
+    pages_ = nullptr;
+}
+
 std::string Subscriptions::kept_as(const std::string& name, std::uint64_t hold) const {
     return fmt::format("{}cursor{}.{}", prefix_, hold, name);
 }

@@ -37,8 +37,8 @@ class Subscriptions {
     std::uint64_t restore(const std::string& name, const Holder& who, const base::Fd& page);
     /// The same in vain: the holder learns that it is none any more, if it looks.
     static void disown(const base::Fd& page) noexcept;
-    /// Their files are on their way out.
-    void keep_nowhere() noexcept { keeper_ = nullptr; }
+    /// The topic is removed: their files are on their way out, and nobody needs their pages any more.
+    void keep_nowhere();
 
     struct Grant {
         std::uint64_t hold; // which of all times that somebody held one of them

@@ -200,8 +200,13 @@ TEST_P(WholeTest, WhoDrainedItDrainsOn) {
 TEST_P(WholeTest, WhatWasRemovedIsNotThere) {
     const auto topic = make("a", options());
     const Client client(*topic);
-    topics().remove(topic, false);
-    EXPECT_THAT(keeper.names(), IsEmpty());
+    const auto session = life->open_session();
+    const auto held = sessions().lease_subscriber(session, topic, {.name = "held"}).lease;
+    const auto left = sessions().lease_subscriber(session, topic, {.name = "left"}).lease;
+    sessions().release(session, left);
+    topics().remove(topic, true);
+    sessions().release(session, held);
+    EXPECT_THAT(keeper.names(), ElementsAre(StartsWith("s1.")));
     inherit();
     EXPECT_EQ(client.state(), RingState::removed);
     EXPECT_THAT(topics().list("", 10).topics, IsEmpty());
