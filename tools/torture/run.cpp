@@ -53,19 +53,26 @@ void Run::close(std::size_t index) {
 
 void Run::reopen_what_is_empty() {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
-        if (!stages_[i].is_closed() || stages_[i].is_over) continue;
+        Stage& stage = stages_[i];
+        if (!stage.is_closed()) continue;
         const auto left = std::find_if(actors_.begin(), actors_.end(), [&](const Actor& actor) {
             return actor.part().topic == i && actor.is_running();
         });
-        if (left == actors_.end()) {
-            checker_.at_removal(stages_[i].topic);
-            stages_[i].is_over = true;
-            if (act_ == Act::play) open(i);
-        } else if (Clock::now() - stages_[i].closed > patience) {
-            checker_.object(stages_[i].topic,
-                            left->part().name + " did not notice that it was removed");
+        if (left != actors_.end()) {
+            if (Clock::now() - stage.closed > patience)
+                checker_.object(stage.topic,
+                                left->part().name + " did not notice that it was removed");
+            continue;
         }
+        if (!std::exchange(stage.is_over, true)) checker_.at_removal(stage.topic);
+        if (act_ == Act::play && !daemon_is_stopped()) open(i);
     }
+}
+
+/// Then nobody would answer, and nobody end that.
+bool Run::daemon_is_stopped() const noexcept {
+    return std::any_of(stops_.begin(), stops_.end(),
+                       [](const Stop& stop) { return stop.actor == nullptr; });
 }
 
 Task Run::task_for(Actor& actor) {
@@ -182,9 +189,7 @@ void Run::carry_out(const Deed& deed) {
     case Deed::Kind::stop: stop(deed); return;
     case Deed::Kind::renew: break;
     }
-    const bool daemon_is_stopped = std::any_of(
-        stops_.begin(), stops_.end(), [](const Stop& stop) { return stop.actor == nullptr; });
-    if (daemon_is_stopped) return; // nobody would answer
+    if (daemon_is_stopped()) return;
     std::vector<std::size_t> removed;
     for (std::size_t i = 0; i < cast_.topics.size(); ++i)
         if (cast_.topics[i].is_removed) removed.push_back(i);

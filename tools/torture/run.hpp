@@ -73,6 +73,7 @@ class Run {
     void await_files();
     void check_usage();
     void read_again_after_a_death();
+    [[nodiscard]] bool daemon_is_stopped() const noexcept;
     [[nodiscard]] bool goes_on() const noexcept { return checker_.violations().empty(); }
 
     OwnBus& daemon_;
