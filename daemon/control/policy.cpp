@@ -18,7 +18,7 @@ const char* key_of(Right right) {
 
 /// The shortest way: the first of the groups that may.
 std::string remedy(const Subject& who, const Admitted& admitted, const std::string& key) {
-    const std::string configure =
+    std::string configure =
         fmt::format("add user:{} to {} in the configuration (man shmbusd.conf) and reload shmbusd",
                     who.uid, key);
     if (admitted.list.groups.empty()) return configure;

@@ -64,17 +64,15 @@ std::optional<Registry::Shortage> Registry::shortage(uid_t creator, const Memory
         return Shortage{
             fmt::format(
                 "the daemon may open {} files, and user {} has {} topics in use, four fifths of "
-                "what "
-                "that is enough for: remove some (shmbus topic rm), or start it with a higher "
-                "limit (ulimit -n, LimitNOFILE=)",
+                "what that is enough for: remove some (shmbus topic rm), or start it with a "
+                "higher limit (ulimit -n, LimitNOFILE=)",
                 files, creator, own),
             creator};
     if (need.allocated > limits_.memory_per_user - std::min(used, limits_.memory_per_user))
         return Shortage{fmt::format("this topic needs {} MiB, and the topics of user {} have {} of "
-                                    "the {} MiB a user may have: "
-                                    "ask for fewer or smaller slots, remove topics (shmbus topic "
-                                    "rm), or raise MemoryPerUser= "
-                                    "of [Limits] in the configuration (man shmbusd.conf)",
+                                    "the {} MiB a user may have: ask for fewer or smaller slots, "
+                                    "remove topics (shmbus topic rm), or raise MemoryPerUser= of "
+                                    "[Limits] in the configuration (man shmbusd.conf)",
                                     need.allocated / mib + 1, creator, used / mib,
                                     limits_.memory_per_user / mib),
                         creator};

@@ -10,8 +10,10 @@
 #include "daemon/store/files.hpp"
 #include "layout/segment.hpp"
 
-#include <cstring>
+#include <algorithm>
 #include <optional>
+#include <span>
+#include <vector>
 
 namespace shmbus::store {
 
@@ -37,7 +39,8 @@ class StateFile {
     template <class T> [[nodiscard]] std::optional<T> as() const noexcept {
         if (!record_) return {};
         T value{};
-        std::memcpy(&value, record_->data(), std::min(sizeof value, record_->size()));
+        std::copy_n(record_->begin(), std::min(sizeof value, record_->size()),
+                    std::as_writable_bytes(std::span(&value, 1)).begin());
         return value;
     }
 

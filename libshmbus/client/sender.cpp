@@ -193,7 +193,8 @@ PublishResult Sender::publish_copied(layout::EventHeader header, Bytes payload,
         if (const auto outcome = take_chunk(header, payload.size(), deadline);
             outcome != PublishOutcome::published)
             return {outcome};
-        std::memcpy(payload_of(header).data(), payload.data(), payload.size());
+        if (!payload.empty())
+            std::memcpy(payload_of(header).data(), payload.data(), payload.size());
         header.time_ns = clock_.now_ns();
         const auto result = send({header}, deadline);
         if (result) return result;

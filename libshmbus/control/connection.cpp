@@ -190,7 +190,7 @@ kj::Promise<void> Link::say_hello() {
 kj::Promise<void> Link::hold_thread(kj::Promise<kj::Maybe<int>> memory) {
     return memory.then(trouble_.noting([this](const kj::Maybe<int>& received) {
         KJ_IF_MAYBE (fd, received) {
-            base::Fd own(::fcntl(*fd, F_DUPFD_CLOEXEC, 0));
+            base::Fd own(::fcntl(*fd, F_DUPFD_CLOEXEC, 3));
             if (!own) base::throw_system("keeping a descriptor");
             connection_->thread.emplace(own);
         }

@@ -28,18 +28,6 @@ inline Reaped reap_publisher(const Topic& topic, std::uint32_t owner) noexcept {
     return reap_publishers(topic, Entries().set(owner));
 }
 
-/// Claims of these entries between `first` and `last`, whose owners do not go on, become tombstones now, though
-/// they may still write there (quarantined): their commits will fail. Not those of an exclusive publisher, whose
-/// commits do not look.
-struct Quarantined {
-    std::uint32_t claims = 0;
-    Entries owners = {};
-    layout::Sequence first = 0; // of them
-    layout::Sequence last = 0;
-};
-Quarantined quarantine_claims(const Topic& topic, const Entries& owners, layout::Sequence first,
-                              layout::Sequence last) noexcept;
-
 /// The same for subscribers: clears their holds, takes them off the gate, wakes everybody. To be
 /// called with every entry that nobody holds: a subscriber may have written to any of them, and to
 /// all else in the readers object; what that would do for ever is undone here.
@@ -47,6 +35,20 @@ void reap_readers(const Topic& topic, const Entries& dead) noexcept;
 inline void reap_reader(const Topic& topic, std::uint32_t reader) noexcept {
     reap_readers(topic, Entries().set(reader));
 }
+
+/// Claims that were given up, and whose they were.
+struct Quarantined {
+    std::uint32_t claims = 0;
+    Entries owners = {};
+    layout::Sequence first = 0; // of them
+    layout::Sequence last = 0;
+};
+
+/// Claims of these entries from `first` to `last`, whose owners do not go on, become tombstones now, though
+/// they may still write there (quarantined): their commits will fail. Not for an exclusive publisher, whose
+/// commits do not look.
+Quarantined quarantine_claims(const Topic& topic, const Entries& owners, layout::Sequence first,
+                              layout::Sequence last) noexcept;
 
 /// Makes entry `owner` (found free by the daemon's own books) one publisher's.
 void lease_publisher(const Topic& topic, std::uint32_t owner, std::uint32_t id,

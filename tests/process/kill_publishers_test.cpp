@@ -7,7 +7,7 @@
 // For comparison, and in the same run, some victims live on.
 //
 //   * Subscribers stall at most 10 ms (p99 over all kills and subscribers); also when the victim has 512 MiB of
-//     memory, which the kernel takes 40 ms and more to take down before it says that the process is dead.
+//     memory, which the kernel takes tens of milliseconds to take down before it says that the process is dead.
 //   * All see the same events and the same tombstones; no sequence is missing, no event either.
 //   * Afterwards no claim, quarantined slot, owned chunk, entry, hold bit or hold cell is left, and
 //     the daemon has as many descriptors and as much memory as before.

@@ -93,6 +93,11 @@ class OddEnds : public testing::Test {
         EXPECT_EQ(event->text(), n);
     }
     [[nodiscard]] std::size_t publishers() { return bus_.topic("odd").publisher_count; }
+    void end(Child& child) {
+        child.kill(SIGKILL);
+        EXPECT_EQ(child.wait(), -SIGKILL);
+        wait_until_gone();
+    }
     void wait_until_gone() {
         for (const Deadline end = patience; publishers() != 0;)
             ASSERT_FALSE(end.passed()) << "its entry is still taken";
@@ -107,9 +112,7 @@ TEST_F(OddEnds, TheMainThreadAlone) {
     for (const auto* n : {"1", "2"}) expect_published(child, n);
     EXPECT_EQ(publishers(), 1U) << "the process is there";
     expect_published(child, "3");
-    child.kill(SIGKILL);
-    EXPECT_EQ(child.wait(), -SIGKILL);
-    wait_until_gone();
+    end(child);
 }
 
 TEST_F(OddEnds, TheLibrarysThreadAlone) {
@@ -117,9 +120,7 @@ TEST_F(OddEnds, TheLibrarysThreadAlone) {
     daemon_.process().wait_for_log("hung up");
     for (const auto* n : {"1", "2"}) expect_published(child, n);
     EXPECT_EQ(publishers(), 1U);
-    child.kill(SIGKILL);
-    EXPECT_EQ(child.wait(), -SIGKILL);
-    wait_until_gone();
+    end(child);
 }
 
 TEST_F(OddEnds, AClientThatHangsUpComesBackAndKeepsWhatItHas) {
@@ -127,18 +128,14 @@ TEST_F(OddEnds, AClientThatHangsUpComesBackAndKeepsWhatItHas) {
     daemon_.process().wait_for_log("is back");
     for (const auto* n : {"1", "2"}) expect_published(child, n);
     EXPECT_EQ(publishers(), 1U);
-    child.kill(SIGKILL);
-    EXPECT_EQ(child.wait(), -SIGKILL);
-    wait_until_gone();
+    end(child);
 }
 
 TEST_F(OddEnds, AChildThatLivesOnHoldsNothing) {
     auto child = start("fork");
     const auto grandchild = child.hear_numbers("child").at(0);
     expect_published(child, "1");
-    child.kill(SIGKILL);
-    EXPECT_EQ(child.wait(), -SIGKILL);
-    wait_until_gone();
+    end(child);
     EXPECT_EQ(::kill(static_cast<pid_t>(grandchild), SIGKILL), 0) << "it was there all the time";
 }
 

@@ -24,7 +24,7 @@
 namespace shmbus::tools::torture {
 
 struct Violation {
-    std::string topic;
+    std::string topic;     ///< empty: the bus as a whole
     Sequence sequence = 0; ///< 0: none in particular
     std::string what;
 };
@@ -61,8 +61,9 @@ class Checker {
                          bool is_lossy = false);
 
     void take(Party party, const Record& record);
-    /// Of its topic anything else that must not be.
+    /// Anything else that must not be, of a topic or of the bus.
     void object(std::size_t topic, const std::string& what) { object(topic, 0, what); }
+    void object(const std::string& what) { violations_.push_back({{}, 0, what}); }
 
     /// Nobody publishes any more, and all subscribers have read on to the end of the topic, `head`.
     void at_end(std::size_t topic, Sequence head);

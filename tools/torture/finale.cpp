@@ -15,7 +15,7 @@ namespace {
 /// What may take long: all read on to the end while the disk is busy.
 constexpr auto longest_end = 120s;
 // So much comes and goes: connections, sessions of the dead, batches on their way to the disk.
-constexpr Usage parent_allowance{.descriptors = 4, .memory_kib = 512};
+constexpr Usage parent_allowance{.descriptors = 4, .memory_kib = 4096};
 constexpr Usage daemon_allowance{.descriptors = 8, .memory_kib = std::uint64_t{64} * 1024};
 
 } // namespace
@@ -50,7 +50,7 @@ void Run::finish() {
         });
         if (busy == topics->end()) break;
         if (Clock::now() > end)
-            checker_.object(0, fmt::format("publishers of {} are dead, and not gone", busy->name));
+            checker_.object(fmt::format("publishers of {} are dead, and not gone", busy->name));
         tend();
         sleep_until(Clock::now() + 10ms);
     }
@@ -107,7 +107,7 @@ void Run::check_usage() {
     };
     for (const auto end = Clock::now() + patience; !look(); sleep_until(Clock::now() + 10ms))
         if (Clock::now() > end) {
-            checker_.object(0, grown);
+            checker_.object(grown);
             return;
         }
 }
@@ -136,7 +136,7 @@ void Run::read_again_after_a_death() {
             return true;
         });
     bus_.reset();
-    if (goes_on() && !daemon_.stop()) checker_.object(0, "the daemon did not end in good order");
+    if (goes_on() && !daemon_.stop()) checker_.object("the daemon did not end in good order");
 }
 
 } // namespace shmbus::tools::torture

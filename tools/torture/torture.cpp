@@ -66,8 +66,9 @@ Json json_of(const Report& report) {
     const auto& tally = report.run.tally();
     Json violations = Json::array();
     for (const auto& violation : report.run.checker().violations())
-        violations.push_back(
-            {{"topic", violation.topic}, {"seq", violation.sequence}, {"what", violation.what}});
+        violations.push_back({{"topic", violation.topic.empty() ? Json() : Json(violation.topic)},
+                              {"seq", violation.sequence},
+                              {"what", violation.what}});
     const auto at = [](const auto& numbers) {
         return [&numbers](Target target) { return numbers.at(std::size_t(target)); };
     };
@@ -126,9 +127,8 @@ void show_violations(const Report& report) {
     const auto& violations = report.run.checker().violations();
     for (std::size_t i = 0; i < std::min(violations.size(), violations_shown); ++i) {
         const auto& violation = violations[i];
-        const auto where = violation.sequence == 0 ? violation.topic
-                                                   : fmt::format("{}, sequence {}", violation.topic,
-                                                                 violation.sequence);
+        auto where = violation.topic.empty() ? "the bus" : violation.topic;
+        if (violation.sequence != 0) where += fmt::format(", sequence {}", violation.sequence);
         note(fmt::format("{}: {}", where, violation.what));
     }
     note(fmt::format("--seed {} does the same things at the same times; the daemon's files and log "
