@@ -22,6 +22,7 @@ void Inheritance::enter_upon() {
     }
     for (const auto& name : sessions_left) adopt_session(name, take(name));
     for (const auto& prefix : topics_left) adopt_topic(prefix);
+    sessions.end_adopted_without_leases();
     // What is left now belongs to nothing.
     for (const auto& [name, fd] : descriptors) store.forget(name);
     descriptors.clear();

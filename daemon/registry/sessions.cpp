@@ -281,6 +281,13 @@ bool Sessions::connection_closed(SessionId session) noexcept {
     return true;
 }
 
+void Sessions::end_adopted_without_leases() noexcept {
+    std::vector<SessionId> idle;
+    for (const auto& [id, session] : sessions_)
+        if (!session.connected && session.held.empty()) idle.push_back(id);
+    for (const SessionId id : idle) connection_closed(id);
+}
+
 std::uint32_t Sessions::thread_ended(SessionId session) noexcept {
     const auto found = sessions_.find(session);
     if (found == sessions_.end()) return 0;

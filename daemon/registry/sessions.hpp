@@ -91,6 +91,8 @@ class Sessions {
 
     /// The connection is gone; whether the session is too.
     bool connection_closed(SessionId session) noexcept;
+    /// The same for those of an earlier daemon that hold nothing: whoever comes back gets a new one.
+    void end_adopted_without_leases() noexcept;
     /// A thread that lives as long as its process has ended: its publishers do not go on, or not for long, and
     /// their claims are given up. @returns how many
     std::uint32_t thread_ended(SessionId session) noexcept;

@@ -303,6 +303,18 @@ TEST_F(InheritanceTest, WhatAnUnknownSessionHeldIsFree) {
     EXPECT_EQ(client.view.ring.publisher(0).id.load_acquire(), 0U);
 }
 
+/// Its connection may have ended while there was no daemon: nobody would tell of that later.
+TEST_F(InheritanceTest, ASessionThatHoldsNothingEnds) {
+    const auto topic = make("a", in_memory());
+    const auto idle = life->open_session();
+    const auto busy = life->open_session();
+    (void)sessions().lease_publisher(busy, topic);
+    inherit();
+    EXPECT_FALSE(sessions().holder(idle));
+    EXPECT_FALSE(life->watched.contains(idle));
+    EXPECT_TRUE(sessions().holder(busy));
+}
+
 TEST_F(InheritanceTest, ALeaseThatNobodyWasToldOfIsNone) {
     auto topic = make("a", in_memory());
     const auto session = life->open_session();
