@@ -39,6 +39,7 @@ kj::Promise<void> Housekeeping::turn() {
     return timer_.afterDelay(1 * kj::SECONDS).then([this]() -> kj::Promise<void> {
         topics_.take_stock();
         topics_.quarantine_stalled(); // what stands for a second, and up to twice as long
+        topics_.look_for_incidents();
         if (++turn_ % turns_awake == 0) {
             topics_.look_for_sleepers();
             sleeping_ = put_to_sleep().eagerlyEvaluate(nullptr);

@@ -35,6 +35,7 @@ struct Invocation {
 
 void add_topic(Verb root, Invocation& invocation);
 void add_topic_create(Verb topic, Invocation& invocation);
+void add_topic_incidents(Verb topic, Invocation& invocation);
 void add_pub(Verb root, Invocation& invocation);
 void add_sub(Verb root, Invocation& invocation);
 void add_subscription(Verb root, Invocation& invocation);

@@ -214,6 +214,7 @@ void add_topic(Verb root, Invocation& invocation) {
     info_verb.callback([name, &invocation] {
         invocation.run = [name](const Context& context) { return info(context, *name); };
     });
+    add_topic_incidents(topic, invocation);
     add_remove(topic, invocation);
     add_drain(topic, invocation);
 }

@@ -8,6 +8,19 @@ void write_holder(const registry::Holder& holder, protocol::Peer::Builder to) {
     to.setCommand(to_kj(holder.command));
 }
 
+void write_incident(const Incident& incident, protocol::Incident::Builder to) {
+    to.setNumber(incident.number);
+    to.setTimeNs(static_cast<std::uint64_t>(incident.time.time_since_epoch().count()));
+    to.setKind(static_cast<std::uint16_t>(incident.kind));
+    to.setPid(incident.pid);
+    to.setUid(incident.uid);
+    to.setCommand(to_kj(incident.command));
+    to.setUnit(to_kj(incident.unit));
+    to.setName(to_kj(incident.name));
+    to.setFirst(incident.first);
+    to.setLast(incident.last);
+}
+
 void write_refusal(const Error& error, protocol::Refusal::Builder to) {
     to.setCode(static_cast<std::uint16_t>(error.code()));
     to.setMessage(error.what());

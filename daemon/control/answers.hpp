@@ -8,6 +8,7 @@ namespace shmbus::control {
 
 void write_refusal(const Error& error, protocol::Refusal::Builder to);
 
+void write_incident(const Incident& incident, protocol::Incident::Builder to);
 void write_holder(const registry::Holder& holder, protocol::Peer::Builder to);
 /// What a list has: everything but peers and directory.
 void write_topic(const registry::Registry::Entry& entry, protocol::TopicInfo::Builder to);

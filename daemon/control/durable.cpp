@@ -56,6 +56,7 @@ kj::Promise<void> SessionServer::seekSubscription(SeekSubscriptionContext contex
                         fmt::format("event {} is still to come: the newest is {}", cursor,
                                     topic->head_hint()));
         topic->subscriptions().seek(name, cursor, std::move(done));
+        note(*topic, {.kind = IncidentKind::sought, .name = name, .last = cursor});
         note(system::messages::subscription_changed,
              {.topic = topic->name(), .subscription = name, .sequence = cursor},
              fmt::format("moved subscription {} of topic {} behind event {}", name, topic->name(),
@@ -69,6 +70,8 @@ kj::Promise<void> SessionServer::pauseSubscription(PauseSubscriptionContext cont
         const auto name = to_string(parameters.getName());
         require_change(*topic, name);
         topic->subscriptions().pause(name, parameters.getPaused(), std::move(done));
+        note(*topic, {.kind = parameters.getPaused() ? IncidentKind::paused : IncidentKind::resumed,
+                      .name = name});
     });
 }
 
@@ -78,6 +81,7 @@ kj::Promise<void> SessionServer::removeSubscription(RemoveSubscriptionContext co
         const auto name = to_string(parameters.getName());
         require_change(*topic, name);
         topic->subscriptions().remove(name, parameters.getForce(), std::move(done));
+        note(*topic, {.kind = IncidentKind::removed, .name = name});
         note(system::messages::subscription_changed, {.topic = topic->name(), .subscription = name},
              fmt::format("removed subscription {} of topic {}", name, topic->name()));
     });

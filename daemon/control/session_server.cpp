@@ -91,6 +91,19 @@ kj::Promise<void> SessionServer::describeTopic(DescribeTopicContext context) {
     });
 }
 
+kj::Promise<void> SessionServer::listIncidents(ListIncidentsContext context) {
+    return answer(context, "listIncidents", [&](auto parameters, auto results) {
+        const auto limit =
+            std::clamp<std::uint32_t>(parameters.getLimit(), 1, max_topics_per_answer);
+        const auto incidents =
+            topics().incidents(to_string(parameters.getTopic()), parameters.getAfter(), limit + 1);
+        const auto count = static_cast<unsigned>(std::min<std::size_t>(incidents.size(), limit));
+        auto list = results.initIncidents(count);
+        for (unsigned i = 0; i < count; ++i) write_incident(incidents[i], list[i]);
+        results.setMore(incidents.size() > count);
+    });
+}
+
 kj::Promise<void> SessionServer::removeTopic(RemoveTopicContext context) {
     return answer(context, "removeTopic", [&](auto parameters, auto) {
         const auto topic = topics().find(to_string(parameters.getName()));
@@ -115,6 +128,8 @@ kj::Promise<void> SessionServer::drainTopic(DrainTopicContext context) {
                                                  client_->drains));
         if (topic->state() != wanted) {
             topic->set_state(wanted);
+            note(*topic,
+                 {.kind = parameters.getUndo() ? IncidentKind::reopened : IncidentKind::draining});
             note(system::messages::topic_drained, {.topic = topic->name()},
                  (parameters.getUndo() ? "opened again topic " : "drains topic ") + topic->name());
         }
@@ -266,6 +281,10 @@ std::shared_ptr<registry::Topic> SessionServer::openable(Right right,
     require(right, to_string(name));
     require_room(*client_);
     return topics().find(to_string(name));
+}
+
+void SessionServer::note(registry::Topic& topic, const Incident& what) const {
+    topic.incidents().note(what, sessions().holder(id()).value_or(registry::Holder()));
 }
 
 void SessionServer::note(const system::Message& message, system::About about,

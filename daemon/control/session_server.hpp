@@ -32,6 +32,7 @@ class SessionServer final : public protocol::Session::Server {
     kj::Promise<void> drainTopic(DrainTopicContext context) override;
     kj::Promise<void> openPublisher(OpenPublisherContext context) override;
     kj::Promise<void> openSubscriber(OpenSubscriberContext context) override;
+    kj::Promise<void> listIncidents(ListIncidentsContext context) override;
     kj::Promise<void> release(ReleaseContext context) override;
     kj::Promise<void> keep(KeepContext context) override;
     kj::Promise<void> openSegment(OpenSegmentContext context) override;
@@ -56,6 +57,8 @@ class SessionServer final : public protocol::Session::Server {
     [[nodiscard]] std::shared_ptr<registry::Topic> openable(Right right,
                                                             capnp::Text::Reader name) const;
     /// That the peer has done something.
+    /// As this client's doing.
+    void note(registry::Topic& topic, const Incident& what) const;
     void note(const system::Message& message, system::About about, const std::string& what) const;
     [[nodiscard]] registry::Registry& topics() const noexcept { return client_->context.registry; }
     [[nodiscard]] registry::Sessions& sessions() const noexcept {

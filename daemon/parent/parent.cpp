@@ -62,10 +62,9 @@ int milliseconds_to(Deadline deadline) {
 
 class Parent {
   public:
-    Parent(const std::vector<std::string>& command, BackOff back_off,
-           std::chrono::microseconds watchdog)
+    Parent(const std::vector<std::string>& command, BackOff back_off, Patience patience)
         : command_(command), signals_({SIGTERM, SIGINT, SIGHUP}), store_(most_stored()),
-          back_off_(back_off), allowed_(watchdog) {
+          back_off_(back_off), patience_(patience) {
         store_.add_inherited();
     }
     int run();
@@ -89,8 +88,8 @@ class Parent {
     BackOff back_off_;
     system::ThrottledLog log_;
     Deadline next_start_ = Deadline::now();
-    const std::chrono::microseconds allowed_; // between one WATCHDOG=1 and the next
-    Deadline hangs_at_ = Deadline::never();   // unless it says so before
+    const Patience patience_;
+    Deadline hangs_at_ = Deadline::never(); // unless it says before that it is ready, or well
     pid_t worker_ = nobody;
     bool ready_ = false;        // this worker
     bool ever_ready_ = false;   // any
@@ -123,6 +122,7 @@ void Parent::start() {
     worker_ = ::fork();
     if (worker_ == 0) become_worker(parent);
     ready_ = false;
+    hangs_at_ = patience_.start;
     if (worker_ != nobody) return;
     const auto delay = back_off_.next();
     next_start_ = delay;
@@ -136,7 +136,7 @@ void Parent::become_worker(pid_t parent) noexcept {
     if (::getppid() != parent) std::_Exit(EXIT_FAILURE); // it died before
     ::setenv("NOTIFY_SOCKET", notifications_.address().c_str(), 1);
     ::setenv("WATCHDOG_PID", std::to_string(::getpid()).c_str(), 1);
-    ::setenv("WATCHDOG_USEC", std::to_string(allowed_.count()).c_str(), 1);
+    ::setenv("WATCHDOG_USEC", std::to_string(patience_.watchdog.count()).c_str(), 1);
     std::vector<char*> arguments;
     for (const auto& argument : command_) arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);
@@ -185,7 +185,7 @@ std::string Parent::heed(Notification& message) {
     if (message.has("READY=1")) {
         ready_ = true;
         back_off_.reset();
-        hangs_at_ = allowed_;
+        hangs_at_ = patience_.watchdog;
         if (!std::exchange(ever_ready_, true)) system::announce_ready();
         if (std::exchange(reloading_, false)) system::announce_reloaded();
     }
@@ -194,7 +194,7 @@ std::string Parent::heed(Notification& message) {
         system::announce_reloading();
     }
     if (message.has("WATCHDOG=1")) {
-        if (!hangs_at_.is_never()) hangs_at_ = allowed_;
+        if (ready_ && !hangs_at_.is_never()) hangs_at_ = patience_.watchdog;
         system::announce_well();
     }
     if (const auto status = message.value_of("STATUS")) system::announce_status(*status);
@@ -231,9 +231,12 @@ void Parent::forward(int signal) {
 void Parent::kill_if_it_hangs() {
     if (worker_ == nobody || !hangs_at_.passed()) return;
     hangs_at_ = Deadline::never();
-    system::log(Level::error,
-                fmt::format("worker {} hangs: it has not said WATCHDOG=1 for {} ms; killing it",
-                            worker_, allowed_.count() / 1000));
+    system::log(
+        Level::error,
+        ready_ ? fmt::format("worker {} hangs: it has not said WATCHDOG=1 for {} ms; killing it",
+                             worker_, patience_.watchdog.count() / 1000)
+               : fmt::format("worker {} hangs: it is not ready after {} ms; killing it", worker_,
+                             patience_.start.count() / 1000));
     ::kill(worker_, SIGKILL);
 }
 
@@ -260,11 +263,11 @@ void Parent::bury() {
 } // namespace
 
 int run_parent(const std::vector<std::string>& worker_command, BackOff back_off,
-               std::chrono::microseconds watchdog) {
+               Patience patience) {
     open_standard_streams();
     system::raise_descriptor_limit();
-    if (const auto ours = system::watchdog_time()) watchdog = *ours / 2;
-    return Parent(worker_command, back_off, watchdog).run();
+    if (const auto ours = system::watchdog_time()) patience.watchdog = *ours / 2;
+    return Parent(worker_command, back_off, patience).run();
 }
 
 } // namespace shmbus::parent

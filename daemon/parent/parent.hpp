@@ -19,8 +19,8 @@
 // SIGHUP is passed on to a worker, which reads its configuration again; when it says that the terminal is gone
 // (daemon/system/hangup.hpp) it is a SIGTERM.
 //
-// A worker that has become ready is to say WATCHDOG=1 in time ($WATCHDOG_USEC) until it stops. One that does not
-// hangs: it is killed with SIGKILL, which alone ends one that is stopped, too, and started again.
+// A worker is to become ready in time, and from then on to say WATCHDOG=1 in time ($WATCHDOG_USEC) until it stops.
+// One that does not hangs: it is killed with SIGKILL, which alone ends one that is stopped, too, and started again.
 //
 // Whoever started the parent hears from it what the worker says of itself: that it is ready, the
 // first time, that it reloads, that it stops, that it is well, and its status. Where that watches the parent, too, the worker has
@@ -34,12 +34,18 @@
 
 namespace shmbus::parent {
 
+/// After which a worker hangs. For the start as long as our systemd unit has it.
+struct Patience {
+    std::chrono::microseconds start = std::chrono::minutes(5);
+    std::chrono::microseconds watchdog = std::chrono::seconds(30);
+};
+
 /// Runs the command (a path and its arguments) as a worker, again and again. For a process without
 /// other threads and children, that ends with what is returned: its signals stay blocked.
 /// @returns the exit status @throws Error(limit), Error(system)
 [[nodiscard]] int run_parent(const std::vector<std::string>& worker_command,
                              BackOff back_off = {std::chrono::milliseconds(50),
                                                  std::chrono::seconds(2)},
-                             std::chrono::microseconds watchdog = std::chrono::seconds(30));
+                             Patience patience = {});
 
 } // namespace shmbus::parent

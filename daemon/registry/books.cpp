@@ -1,6 +1,7 @@
 #include "daemon/registry/books.hpp"
 
 #include "base/memfd.hpp"
+#include "daemon/registry/incidents.hpp"
 #include "daemon/registry/limits.hpp"
 #include "shmbus/error.hpp"
 
@@ -52,6 +53,7 @@ struct Books::Layout {
     base::Word32 relying_user; // uid + 1; 0: nobody
     std::array<Entry, entries_per_topic> publishers;
     std::array<Entry, entries_per_topic> subscribers;
+    IncidentTable incidents;
 };
 
 Books::Layout& Books::layout() const noexcept {
@@ -81,6 +83,7 @@ Books::Books(const base::Fd& kept) : fd_(base::writable_twin(kept)) {
         throw Error(Errc::incompatible, "the books are of another version of the daemon");
 }
 
+IncidentTable& Books::incidents() const noexcept { return layout().incidents; }
 std::string Books::topic() const { return read_name(layout().topic); }
 store::TopicRecord Books::record() const { return store::unpack(layout().record); }
 Sequence Books::first() const noexcept { return layout().first; }

@@ -17,6 +17,8 @@
 
 namespace shmbus::registry {
 
+struct IncidentTable;
+
 /// Who holds an entry.
 struct Booked {
     std::uint64_t session = 0;
@@ -56,6 +58,7 @@ class Books {
     /// No id up to here is given to a publisher again.
     void raise_last_publisher(std::uint32_t id) noexcept;
     [[nodiscard]] std::uint32_t last_publisher() const noexcept;
+    [[nodiscard]] IncidentTable& incidents() const noexcept;
 
   private:
     struct Entry;

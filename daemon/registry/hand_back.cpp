@@ -74,6 +74,7 @@ std::shared_ptr<Topic> HandBack::adopt(const HandedBack& what, Owner owner) {
         topics_.adopt(std::make_shared<Topic>(std::move(books), std::move(memory)),
                       [this](const Booked& booked) { return sessions_.holder(booked.session); });
     for (const auto& entry : adopted.entries) sessions_.adopt(adopted.topic, entry);
+    adopted.topic->incidents().note({.kind = IncidentKind::handed_back});
     system::log(system::messages::topic_handed_back, {.topic = what.topic},
                 fmt::format("topic {}: its memory was handed back by a client", what.topic));
     return adopted.topic;

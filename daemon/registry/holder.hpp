@@ -12,7 +12,8 @@ struct Holder {
     std::uint64_t session = 0;
     std::uint32_t pid = 0;
     uid_t uid = 0;
-    std::string command;
+    std::string command = {};
+    std::string unit = {}; // of systemd, if it is in one
 };
 
 /// For messages: each process once, the first ten.

@@ -4,6 +4,7 @@
 #include "base/pidfd.hpp"
 #include "daemon/system/log.hpp"
 #include "daemon/system/messages.hpp"
+#include "daemon/system/unit.hpp"
 #include "shmbus/error.hpp"
 
 #include <cinttypes>
@@ -48,6 +49,7 @@ void Inheritance::adopt_session(const std::string& name, base::Fd pidfd) {
     const pid_t pid = base::pid_of(pidfd); // 0 when it has died; then the pidfd says so at once
     who.pid = static_cast<std::uint32_t>(pid);
     who.command = pid == 0 ? "?" : base::command_of(pid);
+    if (pid != 0) who.unit = system::unit_of(pid);
     sessions.adopt(who, ticket);
     watch(who.session, std::move(pidfd));
 }

@@ -37,6 +37,7 @@ Registry::Adopted Registry::adopt(const Left& left, const Topic::Whose& whose) {
     auto& topic = adopted.topic;
     adopted.entries = topic->adopt_holders(whose);
     carry_on(topic);
+    topic->incidents().note({.kind = IncidentKind::adopted});
     topic->subscriptions().set_limits(limits_);
     numbers_.emplace(topic.get(), left.number);
     topics_.emplace(name, topic);
@@ -141,6 +142,7 @@ void Registry::carry(const std::shared_ptr<Topic>& topic, spiller::OpenLog log) 
     topic->subscriptions().keep_in(std::make_shared<store::SubscriptionFiles>(
                                        store::open_directory(topic->disk()->path()), topic->uuid()),
                                    storage_->cursors(), topic->name());
+    keep_incidents(*topic);
     topic->subscriptions().tell(
         [disk = topic->disk().get()](Sequence by_all) { disk->hold(by_all); });
     storage_->carry({topic, topic->disk().get()});
@@ -260,20 +262,23 @@ void Registry::quarantine_stalled() {
     for (const auto& [name, topic] : topics_) {
         const auto stalled = topic->quarantine_stalled();
         if (stalled.claims == 0) continue;
+        const auto whose = topic->publishers(stalled.owners);
+        topic->incidents().note(
+            {.kind = IncidentKind::stalled, .first = stalled.first, .last = stalled.last},
+            whose.empty() ? Holder() : whose.front());
         stall_log_.log(
             system::messages::topic_stalled, {.topic = name, .sequence = stalled.first},
             fmt::format("topic {}: {} events between {} and {} given up, as {} stopped in the "
                         "middle of publishing them",
-                        name, stalled.claims, stalled.first, stalled.last,
-                        named(topic->publishers(stalled.owners))));
+                        name, stalled.claims, stalled.first, stalled.last, named(whose)));
     }
 }
 
 bool Registry::has_chores() const {
     return std::any_of(topics_.begin(), topics_.end(), [](const auto& named) {
         auto& topic = *named.second;
-        return topic.subscriptions().has_stock() || is_unused(topic) ||
-               topic.publisher_count() != 0;
+        return topic.subscriptions().has_stock() || topic.incidents().has_unsaved() ||
+               is_unused(topic) || topic.publisher_count() != 0;
     });
 }
 
@@ -287,6 +292,7 @@ std::vector<std::string> Registry::close_all(Deadline deadline) {
     for (const auto& [name, topic] : topics_)
         if (topic->disk() && !storage_->finish({topic, topic->disk().get()}, deadline))
             late.push_back(name);
+    for (const auto& [name, topic] : topics_) save_incidents(*topic);
     return late;
 }
 

@@ -115,6 +115,11 @@ class Registry {
     void take_stock();
     /// Gives up what publishers had claimed by the last call and have not finished: they are stopped.
     void quarantine_stalled();
+    /// Notes what nobody tells of, and brings incidents to their files.
+    void look_for_incidents();
+    /// At most `limit` behind number `after`; of a topic that is asleep without waking it up. @throws as find()
+    [[nodiscard]] std::vector<Incident> incidents(const std::string& name, std::uint64_t after,
+                                                  std::size_t limit);
     /// Whether one of these has anything to do, now or soon.
     [[nodiscard]] bool has_chores() const;
     struct Tally {
@@ -158,6 +163,8 @@ class Registry {
     make_on_disk(const std::string& name, const store::TopicRecord& record, spiller::OpenLog log);
     void add(const std::shared_ptr<Topic>& topic);
     void forget(Topic& topic);
+    void keep_incidents(Topic& topic) const;
+    void save_incidents(Topic& topic);
     void bring_back(const std::string& name);
     const Deadline missed_until_;
     bool more_to_come_ = false;
@@ -174,6 +181,7 @@ class Registry {
     std::map<std::string, std::string, std::less<>> unavailable_; // on disk: name, and why
     std::vector<std::weak_ptr<Topic>> removed_;                   // some of them still held
     system::ThrottledLog stall_log_;
+    std::set<std::string> unsaved_; // topics whose newest incidents the disk did not take
 };
 
 /// What the names begin with under which a topic's descriptors are kept: of its books, ring, readers, and of

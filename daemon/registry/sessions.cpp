@@ -3,6 +3,7 @@
 #include "base/peer.hpp"
 #include "base/random.hpp"
 #include "daemon/registry/options.hpp"
+#include "daemon/system/unit.hpp"
 #include "shmbus/error.hpp"
 
 #include <algorithm>
@@ -26,8 +27,14 @@ void Sessions::abandon(const Held& held) noexcept {
         held.topic->abandon_publisher(*held.entry);
         return;
     }
-    if (held.hold != 0) held.topic->subscriptions().release(held.subscription, held.hold);
+    if (held.hold != 0) held.topic->subscriptions().release(held.name, held.hold);
     held.topic->abandon_subscriber(*held.entry);
+}
+
+void Sessions::note(const Held& held, const Holder& who, IncidentKind of_publisher,
+                    IncidentKind of_subscriber) noexcept {
+    held.topic->incidents().note(
+        {.kind = held.publishes ? of_publisher : of_subscriber, .name = held.name}, who);
 }
 
 SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
@@ -50,7 +57,8 @@ SessionId Sessions::open(const base::Peer& peer, const std::string& command) {
     sessions_.emplace(id, Session{.who = {.session = id,
                                           .pid = static_cast<std::uint32_t>(peer.pid),
                                           .uid = peer.uid,
-                                          .command = command},
+                                          .command = command,
+                                          .unit = system::unit_of(peer.pid)},
                                   .ticket = new_ticket()});
     return last_session_ = id;
 }
@@ -89,7 +97,8 @@ SessionId Sessions::wait_for(std::uint32_t pid) {
     Holder who{.session = ++last_session_,
                .pid = pid,
                .uid = base::user_of(static_cast<pid_t>(pid)),
-               .command = base::command_of(static_cast<pid_t>(pid))};
+               .command = base::command_of(static_cast<pid_t>(pid)),
+               .unit = system::unit_of(static_cast<pid_t>(pid))};
     sessions_.emplace(
         who.session,
         Session{.who = who, .ticket = new_ticket(), .connected = false, .is_ghost = true});
@@ -121,7 +130,7 @@ void Sessions::restore_hold(SessionId session, LeaseId lease, const std::string&
                             const base::Fd& page) {
     auto& held = get(session, lease);
     held.hold = held.topic->subscriptions().restore(subscription, get(session).who, page);
-    held.subscription = subscription;
+    held.name = subscription;
     held.topic->note_subscription(*held.entry, subscription, held.hold);
 }
 
@@ -221,10 +230,14 @@ Sessions::PublisherGrant Sessions::lease_publisher(SessionId session, std::share
                 topic->name(), user, topic->name()));
     const std::uint32_t named = named_id(*topic, name);
     topic->note_writer(user);
-    return lease<PublisherGrant>(session, {std::move(topic), true}, "publisher",
-                                 [=](Topic& from, const Holder& who, LeaseId id) {
-                                     return from.lease_publisher(who, id, exclusive, named);
-                                 });
+    const auto grant =
+        lease<PublisherGrant>(session, {.topic = std::move(topic), .publishes = true, .name = name},
+                              "publisher", [=](Topic& from, const Holder& who, LeaseId id) {
+                                  return from.lease_publisher(who, id, exclusive, named);
+                              });
+    const auto& owner = get(session);
+    note(owner.held.at(grant.lease), owner.who, IncidentKind::publisher_opened, {});
+    return grant;
 }
 
 Sessions::SubscriberGrant
@@ -232,32 +245,42 @@ Sessions::lease_subscriber(SessionId session, std::shared_ptr<Topic> topic, cons
     auto grant = lease<SubscriberGrant>(
         session, {topic, false}, "subscriber",
         [](Topic& from, const Holder& who, LeaseId id) { return from.lease_subscriber(who, id); });
-    if (wish.name.empty()) return grant;
-    try {
-        auto& owner = get(session);
-        auto& held = owner.held.at(grant.lease);
-        held.subscription = wish.name;
-        grant.durable = topic->subscriptions().open(wish.name, owner.who, wish.steal);
+    auto& owner = get(session);
+    auto& held = owner.held.at(grant.lease);
+    if (!wish.name.empty()) {
+        try {
+            grant.durable = topic->subscriptions().open(wish.name, owner.who, wish.steal);
+        } catch (...) {
+            take_back(session, grant.lease);
+            throw;
+        }
+        held.name = wish.name;
         held.hold = grant.durable.hold;
         topic->note_subscription(grant.entry.entry, wish.name, held.hold);
-    } catch (...) {
-        release(session, grant.lease);
-        throw;
     }
+    note(held, owner.who, {},
+         grant.durable.is_stolen ? IncidentKind::stolen : IncidentKind::subscriber_opened);
     return grant;
 }
 
 void Sessions::persist(SessionId session, LeaseId lease, store::CursorKeeper::Done done) {
     const auto& held = get(session, lease);
     if (held.hold == 0) throw Error(Errc::bad_argument, "this is no durable subscription");
-    held.topic->subscriptions().persist(held.subscription, held.hold, std::move(done));
+    held.topic->subscriptions().persist(held.name, held.hold, std::move(done));
 }
 
 void Sessions::release(SessionId session, LeaseId lease) noexcept {
     const auto owner = sessions_.find(session);
     if (owner == sessions_.end()) return;
-    const auto held = owner->second.held.extract(lease);
-    if (held.empty()) return;
+    const auto held = owner->second.held.find(lease);
+    if (held == owner->second.held.end()) return;
+    note(held->second, owner->second.who, IncidentKind::publisher_closed,
+         IncidentKind::subscriber_closed);
+    take_back(session, lease);
+}
+
+void Sessions::take_back(SessionId session, LeaseId lease) noexcept {
+    const auto held = sessions_.at(session).held.extract(lease);
     abandon(held.mapped());
     held.mapped().topic->reap();
 }
@@ -295,7 +318,14 @@ std::uint32_t Sessions::thread_ended(SessionId session) noexcept {
     for (const auto& [id, held] : found->second.held)
         if (held.publishes && held.entry) publishers[held.topic.get()].set(*held.entry);
     std::uint32_t claims = 0;
-    for (const auto& [topic, entries] : publishers) claims += topic->quarantine(entries).claims;
+    for (const auto& [topic, entries] : publishers) {
+        const auto done = topic->quarantine(entries);
+        if (done.claims == 0) continue;
+        claims += done.claims;
+        topic->incidents().note(
+            {.kind = IncidentKind::aborted, .first = done.first, .last = done.last},
+            found->second.who);
+    }
     return claims;
 }
 
@@ -305,11 +335,16 @@ std::optional<Ended> Sessions::process_died(SessionId session) noexcept {
     Ended ended{.who = std::move(gone.mapped().who), .reaped = {}};
     // Each topic is gone through once, however many of its entries the process held.
     for (const auto& [id, held] : gone.mapped().held) {
+        note(held, ended.who, IncidentKind::publisher_died, IncidentKind::subscriber_died);
         abandon(held);
         ++(held.publishes ? ended.publishers : ended.subscribers);
     }
     for (const auto& [id, held] : gone.mapped().held) {
         const auto reaped = held.topic->reap();
+        if (reaped.claims != 0)
+            held.topic->incidents().note(
+                {.kind = IncidentKind::aborted, .first = reaped.first, .last = reaped.last},
+                ended.who);
         ended.reaped.claims += reaped.claims;
         ended.reaped.chunks += reaped.chunks;
     }

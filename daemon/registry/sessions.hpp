@@ -104,7 +104,7 @@ class Sessions {
         std::shared_ptr<Topic> topic;
         bool publishes;
         std::optional<std::uint32_t> entry = {}; // none while it is being leased
-        std::string subscription = {};           // a durable one's name
+        std::string name = {};                   // of a durable subscription, or a named publisher
         std::uint64_t hold = 0;
     };
     struct Session {
@@ -116,6 +116,10 @@ class Sessions {
     };
     static std::uint32_t named_id(Topic& topic, const std::string& name);
     static void abandon(const Held& held) noexcept;
+    static void note(const Held& held, const Holder& who, IncidentKind of_publisher,
+                     IncidentKind of_subscriber) noexcept;
+    /// Nobody was told of it.
+    void take_back(SessionId session, LeaseId lease) noexcept;
     Session& get(SessionId session);
     Held& get(SessionId session, LeaseId lease);
     template <class Grant, class Take>

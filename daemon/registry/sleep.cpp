@@ -27,8 +27,11 @@ std::shared_ptr<Topic> Registry::wake(const std::string& name) {
     const auto& record = asleep->second.record;
     find_room(record.creator, Topic::need_of(Topic::parameters_of(record.options, first_)));
     auto log = storage_->open(name, record);
+    const Incident lost{
+        .kind = IncidentKind::lost, .first = log.log->next(), .last = log.log->leased()};
     spiller::give_up_promises(log);
     auto topic = make_on_disk(name, record, std::move(log));
+    if (lost.first <= lost.last) topic->incidents().note(lost);
     asleep_.erase(asleep);
     add(topic);
     return topic;
@@ -116,6 +119,7 @@ void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
     (void)storage_->finish({topic, topic->disk().get()}, patience_of_sleepers);
     const auto kept = topic->disk()->kept();
     idle_.erase(topic.get());
+    save_incidents(*topic);
     forget(*topic);
     topics_.erase(topic->name());
     asleep_.emplace(topic->name(),

@@ -163,6 +163,7 @@ Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& 
                                layout::cursor_page_bytes);
     base::Mapping mapping(fd, base::Access::read_write, layout::cursor_page_bytes);
     auto& subscription = found != all_.end() ? found->second : make(name, who.uid);
+    const bool is_stolen = subscription.held.has_value();
     end_hold(subscription, name, HoldState::ended);
     subscription.held = Held{++last_hold_, who, std::move(mapping)};
     auto& page = page_of(*subscription.held);
@@ -177,7 +178,8 @@ Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& 
         static_cast<std::uint32_t>(record.paused ? HoldState::paused : HoldState::live));
     if (pages_ != nullptr) pages_->keep(kept_as(name, last_hold_), fd);
     forget_left(name); // this one has its cursor
-    return {last_hold_, std::move(fd), record.begun ? std::optional(record.cursor) : std::nullopt};
+    return {last_hold_, std::move(fd), record.begun ? std::optional(record.cursor) : std::nullopt,
+            is_stolen};
 }
 
 /// Whether the cursor moved. What the holder wrote is believed as far as it can be true.

@@ -44,6 +44,7 @@ class Subscriptions {
         std::uint64_t hold; // which of all times that somebody held one of them
         base::Fd page;
         std::optional<Sequence> cursor; // none: it has not begun
+        bool is_stolen = false;         // from who held it
     };
     /// Makes it if there is none of that name. @throws Error: busy when somebody holds it and not `steal`,
     /// limit, bad_argument

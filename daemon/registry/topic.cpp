@@ -263,6 +263,26 @@ void Topic::note_subscription(std::uint32_t entry, const std::string& name,
     books_.book(Books::Role::subscriber, entry, *booked);
 }
 
+void Topic::look_for_incidents() noexcept {
+    for (std::uint32_t r = 0; r < readers_.size(); ++r) {
+        auto& reader = readers_[r];
+        if (!reader.holder) continue;
+        const std::uint64_t attach = view_.readers.entry(r).attach.load_acquire();
+        const bool is_evicted = layout::mode_of(attach) == layout::ReaderMode::gate &&
+                                view_.ring.watch(r).lossy.load_acquire() == attach;
+        if (!is_evicted || std::exchange(reader.evicted, attach) == attach) continue;
+        const auto booked = books_.look(Books::Role::subscriber, r);
+        incidents_.note(
+            {.kind = IncidentKind::evicted,
+             .name = booked ? booked->subscription : "",
+             .last = std::min(view_.readers.entry(r).cursor.load_acquire(), head_hint())},
+            *reader.holder);
+    }
+    const bool is_degraded = disk_ && disk_->is_degraded();
+    if (std::exchange(is_degraded_, is_degraded) != is_degraded)
+        incidents_.note({.kind = is_degraded ? IncidentKind::degraded : IncidentKind::recovered});
+}
+
 std::vector<Holder> Topic::publishers() const { return publishers(~ring::Entries()); }
 
 std::vector<Holder> Topic::publishers(const ring::Entries& entries) const {

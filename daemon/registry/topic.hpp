@@ -8,6 +8,7 @@
 #include "base/fd.hpp"
 #include "daemon/registry/books.hpp"
 #include "daemon/registry/holder.hpp"
+#include "daemon/registry/incidents.hpp"
 #include "daemon/registry/memory.hpp"
 #include "daemon/registry/subscriptions.hpp"
 #include "daemon/spiller/disk_topic.hpp"
@@ -61,6 +62,10 @@ class Topic {
 
     [[nodiscard]] const TopicMemory& shared() const noexcept { return memory_; }
     [[nodiscard]] const Books& books() const noexcept { return books_; }
+    [[nodiscard]] Incidents& incidents() noexcept { return incidents_; }
+    [[nodiscard]] const Incidents& incidents() const noexcept { return incidents_; }
+    /// Those that nobody tells of: a subscriber that publishers have evicted, trouble with the disk.
+    void look_for_incidents() noexcept;
 
     struct PublisherEntry {
         std::uint32_t entry;
@@ -161,6 +166,7 @@ class Topic {
     struct Reader {
         std::optional<Holder> holder;
         std::uint64_t last_token = 0;
+        std::uint64_t evicted = 0; // the attach token, once that is noted
     };
     std::string name_;
     layout::Uuid uuid_{};
@@ -169,6 +175,8 @@ class Topic {
     uid_t creator_;
     layout::RingState state_ = layout::RingState::open;
     Books books_;
+    Incidents incidents_{books_.incidents(), uuid_};
+    bool is_degraded_ = false; // as noted
     TopicMemory memory_;
     ring::Topic view_;
     std::vector<std::optional<Holder>> publishers_; // by entry

@@ -1,16 +1,15 @@
 #include "daemon/system/log.hpp"
 
 #include "base/clock.hpp"
+#include "daemon/system/unit.hpp"
 
 #include <cerrno>
 #include <cstdlib>
 #include <fmt/format.h>
-#include <memory>
 #include <string>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <systemd/sd-journal.h>
-#include <systemd/sd-login.h>
 #include <unistd.h>
 #include <vector>
 
@@ -26,13 +25,6 @@ bool stderr_is_journal() {
     if (stream == nullptr || ::fstat(STDERR_FILENO, &status) != 0) return false;
     return stream == fmt::format("{}:{}", status.st_dev, status.st_ino) &&
            ::access("/run/systemd/journal/socket", F_OK) == 0;
-}
-
-std::string unit_of(pid_t pid) {
-    char* unit = nullptr;
-    if (::sd_pid_get_user_unit(pid, &unit) < 0 && ::sd_pid_get_unit(pid, &unit) < 0) return {};
-    const std::unique_ptr<char, decltype(&std::free)> owner(unit, std::free);
-    return unit;
 }
 
 using Fields = std::vector<std::string>; // NAME=VALUE

@@ -90,6 +90,11 @@ void Bus::undrain_topic(std::string_view name) {
     session_->drain_topic(name, true, Deadline::now());
 }
 
+std::vector<Incident> Bus::incidents(std::string_view topic) {
+    check_name(topic);
+    return session_->list_incidents(topic);
+}
+
 std::vector<SubscriptionInfo> Bus::subscriptions(std::string_view topic) {
     check_name(topic);
     return session_->list_subscriptions(topic);

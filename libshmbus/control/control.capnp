@@ -130,6 +130,11 @@ interface Session {
   # The daemon that gave a lease was killed, and nobody kept what it had: the client hands the memory back,
   # one call for each lease, before it asks for anything else. If the topic goes on with it, the lease does.
   # Else the ring is marked removed, for all who map it.
+
+  listIncidents @17 (topic :Text, after :UInt64, limit :UInt32)
+      -> (incidents :List(Incident), more :Bool, refusal :Refusal);
+  # What has happened to a topic (shmbus/incident.hpp): in the order of their numbers, those behind number
+  # `after`, at most `limit` and at most 64 a call.
 }
 
 struct TopicAccess {
@@ -220,4 +225,17 @@ struct TopicInfo {
   durable @14 :UInt64;          # likewise: survives a power loss
   trouble @15 :Text;            # likewise: why the disk takes no events just now; empty: it does
   directory @16 :Text;          # likewise: where its files are; empty in a list, which has no room for it
+}
+
+struct Incident {
+  number @0 :UInt64;
+  timeNs @1 :UInt64;            # since 1970
+  kind @2 :UInt16;              # shmbus::IncidentKind
+  pid @3 :UInt32;
+  uid @4 :UInt32;
+  command @5 :Text;
+  unit @6 :Text;
+  name @7 :Text;
+  first @8 :UInt64;
+  last @9 :UInt64;
 }

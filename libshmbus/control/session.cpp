@@ -53,6 +53,19 @@ SubscriptionInfo read_subscription(protocol::SubscriptionInfo::Reader from) {
     return info;
 }
 
+Incident read_incident(protocol::Incident::Reader from) {
+    return {.number = from.getNumber(),
+            .time = Time(std::chrono::nanoseconds(from.getTimeNs())),
+            .kind = static_cast<IncidentKind>(from.getKind()),
+            .pid = from.getPid(),
+            .uid = from.getUid(),
+            .command = to_string(from.getCommand()),
+            .unit = to_string(from.getUnit()),
+            .name = to_string(from.getName()),
+            .first = from.getFirst(),
+            .last = from.getLast()};
+}
+
 TopicInfo read_info(protocol::TopicInfo::Reader from) {
     return {.name = to_string(from.getName()),
             .uuid = to_text(from.getUuid()),
@@ -258,6 +271,32 @@ std::vector<SubscriptionInfo> Session::list_subscriptions(std::string_view topic
                 more = answer.getMore();
                 if (more && (all.size() == before || all.back().name <= after))
                     throw Error(Errc::damaged, "the daemon sent subscriptions out of order");
+            });
+    }
+    return all;
+}
+
+std::vector<Incident> Session::list_incidents(std::string_view topic) {
+    std::vector<Incident> all;
+    const std::string name(topic);
+    for (bool more = true; more;) {
+        const std::uint64_t after = all.empty() ? 0 : all.back().number;
+        impl_->caller->call(
+            of_topic("listing the incidents of", topic), impl_->caller->timeout,
+            [&](protocol::Session::Client& session) {
+                auto request = session.listIncidentsRequest();
+                request.setTopic(to_kj(name));
+                request.setAfter(after);
+                request.setLimit(max_topics_per_answer);
+                return request.send();
+            },
+            [&](auto& answer) {
+                for (const auto one : answer.getIncidents()) {
+                    if (one.getNumber() <= (all.empty() ? 0 : all.back().number))
+                        throw Error(Errc::damaged, "the daemon sent incidents out of order");
+                    all.push_back(read_incident(one));
+                }
+                more = answer.getMore() && !all.empty() && all.back().number > after;
             });
     }
     return all;

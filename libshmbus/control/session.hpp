@@ -8,6 +8,7 @@
 
 #include "base/fd.hpp"
 #include "layout/ring.hpp"
+#include "shmbus/incident.hpp"
 #include "shmbus/types.hpp"
 
 #include <functional>
@@ -72,6 +73,7 @@ class Session {
     [[nodiscard]] Lease open_subscriber(std::string_view topic, std::string_view subscription = {},
                                         bool steal = false);
     [[nodiscard]] std::vector<SubscriptionInfo> list_subscriptions(std::string_view topic);
+    [[nodiscard]] std::vector<Incident> list_incidents(std::string_view topic);
     void create_subscription(std::string_view topic, std::string_view name);
     void seek_subscription(std::string_view topic, std::string_view name, Sequence cursor);
     void pause_subscription(std::string_view topic, std::string_view name, bool paused);

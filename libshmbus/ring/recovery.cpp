@@ -10,8 +10,8 @@ using layout::ChunkState;
 
 namespace {
 
-/// Ends what one of `dead` has under way in one slot; whether there was anything.
-bool abort_claim(const RingView& ring, base::Word64& word, const Entries& dead) noexcept {
+/// Ends what one of `dead` has under way in one slot; which sequence that was, 0: there was nothing.
+Sequence abort_claim(const RingView& ring, base::Word64& word, const Entries& dead) noexcept {
     std::uint64_t seen = word.load_acquire();
     // A publisher may step over the slot at this moment, once a lap. More than a few times is a
     // publisher gone wild, and the daemon has others to look after.
@@ -19,13 +19,13 @@ bool abort_claim(const RingView& ring, base::Word64& word, const Entries& dead) 
         const Stamp stamp(seen);
         const bool writing = stamp.slot_state() == SlotState::claimed ||
                              stamp.slot_state() == SlotState::quarantined;
-        if (!writing || !dead[stamp.owner()]) return false;
+        if (!writing || !dead[stamp.owner()]) return 0;
         const Sequence s = stamp.sequence(ring.header().tail.load_acquire());
         // Publishers step over quarantined slots meanwhile: then look at what it became.
         if (!word.cas_acq_rel(seen, Stamp::slot(s, SlotState::aborted).word())) continue;
-        return true;
+        return s;
     }
-    return false;
+    return 0;
 }
 
 /// Whoever died between claim and tail, publisher or daemon: does what any publisher would do. An
@@ -52,8 +52,12 @@ void restore_identity(const Topic& topic) noexcept {
 
 Reaped reap_publishers(const Topic& topic, const Entries& dead) noexcept {
     Reaped reaped;
-    for (std::uint32_t i = 0; i < topic.ring.capacity(); ++i)
-        if (abort_claim(topic.ring, topic.ring.slot(i).stamp, dead)) ++reaped.claims;
+    for (std::uint32_t i = 0; i < topic.ring.capacity(); ++i) {
+        const Sequence s = abort_claim(topic.ring, topic.ring.slot(i).stamp, dead);
+        if (s == 0) continue;
+        reaped.first = reaped.claims++ == 0 ? s : std::min(reaped.first, s);
+        reaped.last = std::max(reaped.last, s);
+    }
     help_tail(topic.ring);
     // Wake first, free then: subscribers wait for the tombstone, nobody waits for the chunks yet.
     ring_bells(topic);

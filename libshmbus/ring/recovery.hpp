@@ -12,8 +12,10 @@
 namespace shmbus::ring {
 
 struct Reaped {
-    std::uint32_t claims = 0; // that became tombstones
-    std::uint32_t chunks = 0; // that were freed
+    std::uint32_t claims = 0;   // that became tombstones
+    std::uint32_t chunks = 0;   // that were freed
+    layout::Sequence first = 0; // of the claims
+    layout::Sequence last = 0;
 };
 
 /// Publisher entries, or subscriber entries.

@@ -168,6 +168,19 @@ TEST_F(ParentTest, KillsAWorkerThatHangs) {
     }
 }
 
+TEST_F(ParentTest, KillsAWorkerThatHangsBeforeItIsReady) {
+    Family family({"start=1000"});
+    EXPECT_EQ(family.ask("store ring one"), "ok");
+    EXPECT_EQ(family.ask("send WATCHDOG=1"), "ok") << "which does not count yet";
+    const auto hung = family.worker();
+    ::kill(hung, SIGSTOP);
+    EXPECT_EQ(family.parent().hear(), "shmbusd: worker " + std::to_string(hung) +
+                                          " hangs: it is not ready after 1000 ms; killing it");
+    EXPECT_THAT(family.obituary(), StartsWith("died of SIGKILL; starting it again in"));
+    family.greet();
+    EXPECT_EQ(family.ask("list"), "list ring=one");
+}
+
 TEST_F(ParentTest, LeavesAWorkerAloneThatSaysThatItIsWell) {
     Family family({"watchdog=2000"});
     family.notify("READY=1");

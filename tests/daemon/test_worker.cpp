@@ -3,7 +3,7 @@
 // test goes on with the next worker where one died. It ends with its standard input.
 //
 //     test_worker --supervise [first=MS] [longest=MS] [limit=DESCRIPTORS] [names=NAME:NAME…]
-//                             [log=unread|closed] [watchdog=MS]
+//                             [log=unread|closed] [start=MS] [watchdog=MS]
 //
 // names: the parent finds 3, 4, … passed to it under these names. Its log goes to standard output, or
 // to a pipe that nobody reads, or there is no standard error.
@@ -191,7 +191,7 @@ void log_to(const std::string& where) {
 
 int supervise(const std::vector<std::string>& arguments) {
     std::map<std::string, std::string> options{
-        {"first", "50"}, {"longest", "2000"}, {"watchdog", "3600000"}};
+        {"first", "50"}, {"longest", "2000"}, {"start", "3600000"}, {"watchdog", "3600000"}};
     for (const auto& argument : arguments) {
         const auto at = argument.find('=');
         options[argument.substr(0, at)] = argument.substr(at + 1);
@@ -207,10 +207,12 @@ int supervise(const std::vector<std::string>& arguments) {
         const rlimit both{std::stoul(limit) / 2, std::stoul(limit)};
         ::setrlimit(RLIMIT_NOFILE, &both);
     }
-    return parent::run_parent({"/proc/self/exe"},
-                              {std::chrono::milliseconds(std::stoul(options["first"])),
-                               std::chrono::milliseconds(std::stoul(options["longest"]))},
-                              std::chrono::milliseconds(std::stoul(options["watchdog"])));
+    return parent::run_parent(
+        {"/proc/self/exe"},
+        {std::chrono::milliseconds(std::stoul(options["first"])),
+         std::chrono::milliseconds(std::stoul(options["longest"]))},
+        {.start = std::chrono::milliseconds(std::stoul(options["start"])),
+         .watchdog = std::chrono::milliseconds(std::stoul(options["watchdog"]))});
 }
 
 } // namespace

@@ -1,12 +1,13 @@
 // Proves what a process can and cannot break that scribbles over shared memory it may write: a
-// subscriber over its topic's readers object, a publisher over the whole ring.
+// subscriber over its topic's readers object and the page of its own cursor, a publisher over the
+// whole ring; and one that keeps every event that it gets.
 //
 //   * The daemon lives and answers; another topic loses nothing.
 //   * The topic's other subscribers, old and new, read on and do not crash, whatever they get: all
 //     they touch is what they were given. Publishers of a scribbled readers object do not crash.
+//   * No other durable subscription's cursor moves by what a subscriber does, held or not.
 //   * When the scribbler is dead, the topic works again (readers object), or can at least be
-//   removed
-//     with force and made again (ring).
+//     removed with force and made again (ring).
 //
 // Each round has a seed of its own. More and longer rounds with --long.
 #include "base/clock.hpp"
@@ -39,14 +40,15 @@ std::uint64_t something(Random& random, std::span<std::uint64_t> words, std::siz
     }
 }
 
-[[noreturn]] void scribble(std::span<std::byte> bytes, std::uint64_t seed) {
+[[noreturn]] void scribble(const std::vector<std::span<std::byte>>& objects, std::uint64_t seed) {
     Random random(seed);
-    const std::span words(reinterpret_cast<std::uint64_t*>(bytes.data()), bytes.size() / 8);
     say("scribbles");
     for (;;) {
+        const auto bytes = objects[random.below(objects.size())];
+        const std::span words(reinterpret_cast<std::uint64_t*>(bytes.data()), bytes.size() / 8);
         // The heads of the objects more often than chance would have it.
-        const std::size_t range = random.below(4) == 0 ? 8'192 / 8 : words.size();
-        const std::size_t at = random.below(range);
+        const std::size_t head = std::min(words.size(), std::size_t{8'192 / 8});
+        const std::size_t at = random.below(random.below(4) == 0 ? head : words.size());
         reinterpret_cast<base::Word64&>(words[at]).store_relaxed(something(random, words, at));
     }
 }
@@ -54,10 +56,11 @@ std::uint64_t something(Random& random, std::span<std::uint64_t> words, std::siz
 /// scribble_readers SOCKET SEED
 SHMBUS_WORKER(scribble_readers) {
     Bus bus({.socket = args.text(0)});
-    const auto subscription = bus.subscribe("victim");
+    const auto subscription = bus.subscribe("victim", {.name = "own"});
     const auto topic = subscriber_view(bus, "victim");
     auto* begin = reinterpret_cast<std::byte*>(&topic.readers.header());
-    scribble({begin, layout::readers_geometry_of(topic.ring.parameters()).total_bytes},
+    scribble({{begin, layout::readers_geometry_of(topic.ring.parameters()).total_bytes},
+              cursor_page(bus, "victim")},
              args.number(1));
 }
 
@@ -67,7 +70,22 @@ SHMBUS_WORKER(scribble_ring) {
     const auto publisher = bus.publisher("victim");
     const auto topic = publisher_view(bus, "victim");
     auto* begin = reinterpret_cast<std::byte*>(&topic.ring.header());
-    scribble({begin, topic.ring.geometry().slots_end}, args.number(1));
+    scribble({{begin, topic.ring.geometry().slots_end}}, args.number(1));
+}
+
+/// hoard SOCKET: keeps whatever it gets.
+SHMBUS_WORKER(hoard) {
+    Bus bus({.socket = args.text(0)});
+    auto subscription = bus.subscribe("victim", {.lossy = true});
+    std::vector<Event> kept(64); // as many as there may be
+    say("waits");
+    for (auto& event : kept) {
+        auto received = subscription.receive(patience);
+        while (!std::holds_alternative<Event>(received)) received = subscription.receive(patience);
+        event = std::move(std::get<Event>(received));
+    }
+    say("keeps");
+    for (;;) ::pause();
 }
 
 /// Touches every byte and every attribute.
@@ -131,14 +149,17 @@ class Scribble : public ::testing::Test {
     static constexpr unsigned readers = 2;
     static constexpr unsigned writers = 2;
 
+    static constexpr TopicOptions options{.capacity = 64,
+                                          .slot_bytes = 256,
+                                          .max_event = 16'384,
+                                          .pool_bytes = 1U << 20U,
+                                          .evict_after_ms = 200,
+                                          .hold_timeout_ms = 200,
+                                          .retention = Retention::memory};
+
     void start(const char* scribbler) {
-        bus_.create_topic("victim", {.capacity = 64,
-                                     .slot_bytes = 256,
-                                     .max_event = 16'384,
-                                     .pool_bytes = 1U << 20U,
-                                     .evict_after_ms = 200,
-                                     .hold_timeout_ms = 200,
-                                     .retention = Retention::memory});
+        bus_.create_topic("victim", options);
+        begin_durable();
         for (unsigned i = 0; i < readers; ++i)
             readers_.push_back(Child::worker("read", {daemon_.socket()}, {counters_.fd()}));
         for (unsigned i = 0; i < writers; ++i)
@@ -148,6 +169,27 @@ class Scribble : public ::testing::Test {
         scribbler_.emplace(
             Child::worker(scribbler, {daemon_.socket(), std::to_string(seed() + round_++)}));
         ASSERT_EQ(scribbler_->hear(), "scribbles");
+    }
+    /// Two that have come to event 2, and stay there: one is held, one is not.
+    void begin_durable() {
+        auto publisher = bus_.publisher("victim");
+        for (int i = 0; i < 3; ++i) ASSERT_TRUE(publisher.publish(as_bytes("x")));
+        for (const auto* name : {"left", "held"}) {
+            kept_.emplace(
+                bus_.subscribe("victim", {.start = Start::all(), .name = name, .lossy = true}));
+            for (int i = 0; i < 2; ++i) {
+                auto received = kept_->receive(patience);
+                ASSERT_TRUE(std::holds_alternative<Event>(received));
+                kept_->acknowledge(std::get<Event>(received));
+            }
+        }
+    }
+    void expect_durable_are_where_they_were() {
+        std::map<std::string, std::optional<Sequence>> cursors;
+        for (const auto& one : bus_.subscriptions("victim")) cursors[one.name] = one.cursor;
+        EXPECT_EQ(cursors.at("held"), Sequence{2});
+        EXPECT_EQ(cursors.at("left"), Sequence{2});
+        kept_.reset();
     }
     /// What must go on, as long as it is scribbled.
     void check_the_rest() {
@@ -231,6 +273,7 @@ class Scribble : public ::testing::Test {
     std::vector<Child> readers_;
     std::vector<Child> writers_;
     std::optional<Child> scribbler_;
+    std::optional<Subscription> kept_;
     std::uint64_t round_ = 0;
     const int rounds_ = long_form() ? 30 : 5;
 };
@@ -246,6 +289,7 @@ TEST_F(Scribble, OverTheReadersObject) {
         while (counters_[published] < before + 100)
             ASSERT_FALSE(deadline.passed()) << "publishers do not get on";
         expect_can_be_opened();
+        expect_durable_are_where_they_were();
         stop_all();
         bus_.remove_topic("victim", true);
         report("readers object");
@@ -254,12 +298,39 @@ TEST_F(Scribble, OverTheReadersObject) {
     EXPECT_TRUE(daemon_.process().is_running());
 }
 
+/// Who keeps events has them until others need their room, and the hold timeout is over.
+TEST_F(Scribble, WhoKeepsAllEventsHoldsNobodyUp) {
+    bus_.create_topic("victim", options);
+    auto hoarder = Child::worker("hoard", {daemon_.socket()});
+    ASSERT_EQ(hoarder.hear(), "waits");
+    auto publisher = bus_.publisher("victim", {.timeout = patience});
+    auto subscription = bus_.subscribe("victim");
+    Checker checker;
+    Random random(seed());
+    for (std::uint64_t id = 1; id <= 2'000; ++id) {
+        const std::string payload(4'096 + random.below(12'000), 'x');
+        const auto bytes = as_bytes(payload);
+        ASSERT_TRUE(
+            publisher.publish(bytes, {.key = {}, .id = id, .correlation = seal(bytes, id)}));
+        auto received = subscription.receive(patience);
+        ASSERT_TRUE(std::holds_alternative<Event>(received));
+        ASSERT_TRUE(checker.check(std::get<Event>(received))) << id;
+        subscription.acknowledge(std::get<Event>(received));
+        if (id != 100) continue;
+        ASSERT_EQ(hoarder.hear(), "keeps");
+    }
+    EXPECT_EQ(checker.missing(), 0U);
+    hoarder.kill(SIGKILL);
+    EXPECT_EQ(hoarder.wait(), -SIGKILL) << "it was there all the time";
+}
+
 TEST_F(Scribble, OverTheRing) {
     bus_.create_topic("other", {.retention = Retention::memory});
     for (int i = 0; i < rounds_ && !HasFailure(); ++i) {
         start("scribble_ring");
         check_the_rest();
         kill_scribbler();
+        kept_.reset();
         bus_.remove_topic("victim", true); // with it, publishers that go round in circles stop
         stop_all();
         report("ring");

@@ -8,7 +8,7 @@ import tree
 
 # part: the parts it may include. A part is a folder; what names a file is that file alone.
 # Every part may include itself and the system's headers.
-LEAVES = {"shmbus/types.hpp", "shmbus/error.hpp", "shmbus/log.hpp"}
+LEAVES = {"shmbus/types.hpp", "shmbus/error.hpp", "shmbus/incident.hpp", "shmbus/log.hpp"}
 PROTOCOL = "control.capnp.h"  # generated
 SHARED = {"libshmbus/base", "libshmbus/layout", "libshmbus/ring", "libshmbus/control"}
 SPILL = LEAVES | {"libshmbus/base", "libshmbus/layout", "libshmbus/spill"}

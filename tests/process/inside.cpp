@@ -69,6 +69,10 @@ ring::Topic view(Bus& bus, const std::string& topic, std::string_view ring_acces
 
 } // namespace
 
+std::span<std::byte> cursor_page(Bus& bus, const std::string& topic) {
+    return find_mapping(layout::cursor_magic, parse_uuid(bus.topic(topic).uuid), "rw");
+}
+
 ring::Topic publisher_view(Bus& bus, const std::string& topic) {
     return view(bus, topic, "rw", "r-");
 }

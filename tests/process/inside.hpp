@@ -5,6 +5,7 @@
 // up, in /proc/self/maps, by magic number and topic.
 #pragma once
 
+#include "layout/cursor.hpp"
 #include "ring/view.hpp"
 #include "shmbus/bus.hpp"
 
@@ -18,6 +19,9 @@ namespace shmbus::test {
 [[nodiscard]] ring::Topic publisher_view(Bus& bus, const std::string& topic);
 /// The same of a subscription: ring read-only, readers object for writing.
 [[nodiscard]] ring::Topic subscriber_view(Bus& bus, const std::string& topic);
+
+/// The page of the one durable subscription that is held here.
+[[nodiscard]] std::span<std::byte> cursor_page(Bus& bus, const std::string& topic);
 
 /// What somebody has under way in a topic, or left behind.
 struct Traces {

@@ -112,14 +112,20 @@ class FullDiskTest(harness.BusTest):
                                or self.info("t")["durable"] == self.head())
         raise AssertionError("never refused")
 
+    def wait_for_incident(self, what):
+        harness.wait_until(what, lambda: what in [
+            one["what"] for one in self.run_ok("topic", "incidents", "t", "--json").json])
+
     def test_reject(self):
         """Publishers are refused; what they could publish is there, and with room it goes on."""
         self.disk_topic("--full", "reject")
         count = self.publish_until_refused()
         self.wait_for_trouble()
         self.expect_all(count)
+        self.wait_for_incident("degraded")
         self.make_room()
         self.wait_for_the_end_of_trouble()
+        self.wait_for_incident("recovered")
         self.run_ok("pub", "t", "--lines", "--wait-durable", stdin=LINES[count])
         self.expect_all_after_restart(count + 1)
 

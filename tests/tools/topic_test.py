@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""shmbus topic create, ls, info, rm and drain."""
+"""shmbus topic create, ls, info, incidents, rm and drain."""
 
 import os
 import signal
@@ -193,6 +193,54 @@ class InfoTest(harness.BusTest):
         self.addCleanup(os.close, write)
         self.addCleanup(os.close, read)
         return read
+
+
+class IncidentsTest(harness.BusTest):
+    def incidents(self, topic):
+        return self.run_ok("topic", "incidents", topic, "--json").json
+
+    def test_incidents(self):
+        """Who came, went and died, in order, and what people did to subscriptions."""
+        topic = self.topic()
+        self.assertEqual(self.incidents(topic), [])
+        self.assertIn("nothing has happened", self.run_ok("topic", "incidents", topic).err)
+        self.run_ok("pub", topic, "1")
+        sub = self.start_sub(topic, "--name", "bill")
+        self.wait_for_output(sub, b"1\n")
+        sub.process.kill()
+        sub.wait()
+        harness.wait_until("death is noted",
+                           lambda: "subscriber_died" in [one["what"] for one in self.incidents(topic)])
+        self.run_ok("subscription", "seek", topic, "bill", "--to", "all")
+        self.run_ok("topic", "drain", topic)
+        found = self.incidents(topic)
+        self.assertEqual([one["what"] for one in found if not one["what"].startswith("subscriber_")
+                          or one.get("name") == "bill"],
+                         ["publisher_opened", "publisher_closed", "subscriber_opened", "subscriber_died",
+                          "sought", "draining"])
+        self.assertEqual([one["number"] for one in found], list(range(1, len(found) + 1)))
+        died = next(one for one in found if one["what"] == "subscriber_died")
+        self.assertEqual((died["pid"], died["uid"], died["command"], died["name"]),
+                         (sub.pid, os.getuid(), "shmbus", "bill"))
+        self.assertRegex(died["time"], r"^20\d\d-\d\d-\d\dT.*Z$")
+        sought = next(one for one in found if one["what"] == "sought")
+        self.assertEqual((sought["name"], sought["last"]), ("bill", 0))
+        self.assertRegex(self.run_ok("topic", "incidents", topic).out.decode(),
+                         rf"a subscriber died +bill +shmbus \(pid {sub.pid}\)")
+
+    def test_many(self):
+        """More than one answer of the daemon has, and no more than the last ones are kept."""
+        topic = self.topic()
+        self.run_ok("subscription", "create", topic, "bill")
+        for _ in range(150):
+            self.run_ok("subscription", "pause", topic, "bill")
+        found = self.incidents(topic)
+        self.assertEqual([one["number"] for one in found], list(range(23, 151)))
+        self.assertEqual({one["what"] for one in found}, {"paused"})
+
+    def test_no_such_topic(self):
+        """As elsewhere."""
+        self.run_failing(5, "no topic", "topic", "incidents", "missing")
 
 
 class RemoveTest(harness.BusTest):

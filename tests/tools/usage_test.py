@@ -59,7 +59,7 @@ class UsageTest(harness.BusTest):
             ("there is no 'subscribe'", "subscribe", "t"),
             ("there is no 'xyz'; there are topic, pub, sub", "xyz"),
             ("there is no 'crate'; did you mean 'create'", "topic", "crate", "t"),
-            ("There are create, ls, info, rm, drain", "topic"),
+            ("There are create, ls, info, incidents, rm, drain", "topic"),
             ("TOPIC is required", "pub"),
             ("TOPIC is required", "sub"),
             ("NAME is required", "topic", "info"),

@@ -3,6 +3,7 @@
 
 #include "shmbus/api.hpp"
 #include "shmbus/error.hpp"
+#include "shmbus/incident.hpp"
 #include "shmbus/publisher.hpp"
 #include "shmbus/subscription.hpp"
 #include "shmbus/types.hpp"
@@ -67,6 +68,8 @@ class SHMBUS_API Bus {
     [[nodiscard]] TopicInfo topic(std::string_view name);
     /// All topics in the order of their names; without their peers, of which only the counts are set.
     [[nodiscard]] std::vector<TopicInfo> topics();
+    /// What has happened to the topic beside its events, the oldest first. @throws Error(no_such_topic)
+    [[nodiscard]] std::vector<Incident> incidents(std::string_view topic);
     /// @throws Error(busy) when somebody publishes or subscribes and not forced; no_such_topic,
     /// permission
     void remove_topic(std::string_view name, bool force = false);

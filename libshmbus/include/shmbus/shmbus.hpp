@@ -4,6 +4,7 @@
 #include "shmbus/bus.hpp"
 #include "shmbus/error.hpp"
 #include "shmbus/event.hpp"
+#include "shmbus/incident.hpp"
 #include "shmbus/log.hpp"
 #include "shmbus/publisher.hpp"
 #include "shmbus/spill.hpp"
