@@ -41,6 +41,7 @@ void add_sub(Verb root, Invocation& invocation);
 void add_subscription(Verb root, Invocation& invocation);
 void add_spill(Verb root, Invocation& invocation);
 void add_bench(Verb root, Invocation& invocation);
+void add_doctor(Verb root, Invocation& invocation);
 void add_torture(Verb root, Invocation& invocation);
 /// What the program does without a verb.
 [[nodiscard]] ExitCode show_status(const Context& context);

@@ -3,19 +3,16 @@
 #include "tools/failure.hpp"
 #include "tools/interrupt.hpp"
 #include "tools/output.hpp"
+#include "tools/spawn.hpp"
 #include "tools/units.hpp"
 
 #include <cctype>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <fmt/format.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-extern char** environ; // NOLINT(readability-redundant-declaration): not in every unistd.h
 
 namespace shmbus::tools {
 
@@ -79,51 +76,16 @@ std::vector<std::string> environment_with(const std::vector<std::string>& variab
                                           const std::string& socket) {
     std::vector<std::string> environment = variables;
     environment.push_back("SHMBUS_SOCKET=" + socket);
-    for (char** it = environ; *it != nullptr; ++it)
-        if (!std::string_view(*it).starts_with("SHMBUS_")) environment.emplace_back(*it);
+    for (std::string& variable : own_environment())
+        if (!variable.starts_with("SHMBUS_")) environment.push_back(std::move(variable));
     return environment;
 }
 
-/// What a child process gets, in the form that posix_spawn takes; default dispositions and an empty
-/// mask, whatever we do with signals ourselves.
-class Spawn {
-  public:
-    explicit Spawn(int stdin_fd) {
-        ::posix_spawn_file_actions_init(&actions_);
-        ::posix_spawn_file_actions_adddup2(&actions_, stdin_fd, STDIN_FILENO);
-        ::posix_spawnattr_init(&attributes_);
-        sigset_t set;
-        ::sigemptyset(&set);
-        ::posix_spawnattr_setsigmask(&attributes_, &set);
-        for (const int signal : {SIGPIPE, SIGINT, SIGTERM}) ::sigaddset(&set, signal);
-        ::posix_spawnattr_setsigdefault(&attributes_, &set);
-        ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    }
-    Spawn(const Spawn&) = delete;
-    Spawn& operator=(const Spawn&) = delete;
-    ~Spawn() {
-        ::posix_spawn_file_actions_destroy(&actions_);
-        ::posix_spawnattr_destroy(&attributes_);
-    }
-    pid_t shell(std::string command, std::vector<std::string> environment) {
-        std::string sh = "sh";
-        std::string dash_c = "-c";
-        char* const arguments[] = {sh.data(), dash_c.data(), command.data(), nullptr};
-        std::vector<char*> variables;
-        variables.reserve(environment.size() + 1);
-        for (std::string& variable : environment) variables.push_back(variable.data());
-        variables.push_back(nullptr);
-        pid_t pid = -1;
-        const int error =
-            ::posix_spawn(&pid, "/bin/sh", &actions_, &attributes_, arguments, variables.data());
-        if (error != 0) fail("running /bin/sh", error);
-        return pid;
-    }
-
-  private:
-    posix_spawn_file_actions_t actions_{};
-    posix_spawnattr_t attributes_{};
-};
+pid_t run_shell(int stdin_fd, const std::string& command, std::vector<std::string> environment) {
+    Spawn spawn;
+    spawn.give(stdin_fd, STDIN_FILENO);
+    return spawn.run({"/bin/sh", "-c", command}, std::move(environment));
+}
 
 } // namespace
 
@@ -160,7 +122,7 @@ void Command::run(const Job& job) const {
 // Empty if the command exited 0; otherwise what it did instead.
 std::string Command::failure_of_one_try(const Job& job) const {
     const pid_t pid =
-        Spawn(job.rewound_payload()).shell(shell_, environment_with(job.variables(), socket_));
+        run_shell(job.rewound_payload(), shell_, environment_with(job.variables(), socket_));
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0)
         if (errno != EINTR) fail("waiting for the command", errno);

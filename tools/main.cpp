@@ -63,6 +63,7 @@ ExitCode run(int argc, const char* const* argv, bool& output_closed) {
     add_subscription(line.root(), invocation);
     add_spill(line.root(), invocation);
     add_bench(line.root(), invocation);
+    add_doctor(line.root(), invocation);
     add_torture(line.root(), invocation);
     try {
         if (const auto answer = line.parse(argc, argv)) {

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """The units: what systemd thinks of them, socket activation, and who may what on the host's bus."""
 
+import json
 import os
 import pwd
 import shutil
 from pathlib import Path
 
 import box
+from box import harness
 
 UNITS = Path("/usr/local/lib/systemd")
 
@@ -103,6 +105,54 @@ class UnitsTest(box.BoxTest):
         for name in (topic, "bobs"):
             done = self.run_as("carol", "topic", "rm", name)
             self.assertEqual(done.returncode, 0, done.stderr)
+
+    def doctor(self, code, *command):
+        """What it finds of units and access, as severity and text."""
+        done = box.run(*command, harness.SHMBUS, "--system", "doctor", "--json")
+        self.assertEqual(done.returncode, code, done)
+        return [(f["severity"], f"{f['what']} -> {f['do']}") for f in json.loads(done.stdout)["findings"]
+                if f["check"] in ("units", "access", "daemon", "socket")]
+
+    def the_one(self, code, severity, pattern, *command):
+        (finding,) = self.doctor(code, *command)
+        self.assertEqual(finding[0], severity)
+        self.assertRegex(finding[1], pattern)
+
+    def test_doctor(self):
+        """What it says of the units, and to whom."""
+        box.systemctl("restart", box.SERVICE)
+        self.topic()  # in memory, where systemd keeps it
+        self.assertEqual(self.doctor(0), [])
+        self.assertEqual(self.doctor(0, "runuser", "-u", "bob", "--"), [])
+        self.the_one(1, "error", "user .* may not use this bus.*usermod -aG shmbus", "runuser", "-u", "alice", "--")
+        self.the_one(1, "error", "bob is in group shmbus only since .*log in again",
+                     "setpriv", "--reuid=bob", "--regid=bob", "--clear-groups")
+        box.run_ok("kill", "-KILL", str(box.main_pid()))
+        box.wait_until("another daemon", box.main_pid)
+        self.the_one(0, "note", "again 1 time .*journalctl -u shmbusd.service")
+
+    def test_doctor_without_what_keeps(self):
+        box.drop_in("keep", "FileDescriptorStoreMax=0")
+        box.systemctl("restart", box.SERVICE)
+        self.the_one(0, "warning", "FileDescriptorStoreMax=0")
+
+    def test_doctor_of_units_that_changed(self):
+        box.drop_in("same")
+        (Path("/etc/systemd/system") / (box.SERVICE + ".d") / "more.conf").write_text("[Service]\n")
+        self.the_one(0, "warning", "have changed .*systemctl daemon-reload")
+
+    def test_doctor_of_a_daemon_that_is_not_started(self):
+        box.systemctl("stop", box.SOCKET, box.SERVICE)
+        socket, units = self.doctor(4)
+        self.assertIn("start one, as root: systemctl enable --now shmbusd.socket", socket[1])
+        self.assertIn("shmbusd.socket is not active", units[1])
+
+    def test_doctor_of_a_service_that_fails(self):
+        box.drop_in("wrong", "ExecStart=", "ExecStart=/usr/local/sbin/shmbusd --no-such-option")
+        box.systemctl("stop", box.SERVICE)
+        box.run("systemctl", "start", box.SERVICE)
+        self.the_one(4, "error", r"shmbusd.service has failed \(exit-code\) -> see why: journalctl -u shmbusd.service")
+        self.assertEqual(box.property_of(box.SOCKET, "ActiveState"), "active", "it was left alone")
 
 
 if __name__ == "__main__":

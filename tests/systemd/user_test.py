@@ -33,6 +33,9 @@ class UserTest(box.BoxTest):
         self.alice("shmbus", "topic", "create", "d")
         before = self.main_pid()
         self.assertNotEqual(before, 0)
+        said = self.alice("shmbus", "doctor")
+        self.assertRegex(said, f"checked .*, the daemon .pid {before}., access, units, .*: ")
+        self.assertNotIn("nobody keeps", said)
         for topic in ("t", "d"):
             self.alice("shmbus", "pub", topic, "x")
         os.kill(before, signal.SIGKILL)
