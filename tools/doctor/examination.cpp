@@ -66,6 +66,19 @@ std::optional<std::vector<SubscriptionInfo>> subscriptions_of(Bus& bus, const To
     }
 }
 
+/// Nothing if it has been removed meanwhile.
+std::vector<Incident> incidents_of_last_hour(Bus& bus, const TopicInfo& topic) {
+    try {
+        auto incidents = bus.incidents(topic.name);
+        const auto since = std::chrono::system_clock::now() - 1h;
+        std::erase_if(incidents, [&](const Incident& incident) { return incident.time < since; });
+        return incidents;
+    } catch (const Error& error) {
+        if (error.code() != Errc::no_such_topic) throw;
+        return {};
+    }
+}
+
 /// Those that one look does not tell enough of, once more.
 void look_again(Examination& all) {
     const bool is_needed =
@@ -90,7 +103,12 @@ void look_at_topics(Examination& all) {
         if (!now || is_asleep(*now)) continue; // it has fallen asleep
         auto stopped = stopped_users_of(*now);
         auto subscriptions = subscriptions_of(*all.greeting.bus, *now);
-        all.in_use.push_back({std::move(*now), {}, std::move(subscriptions), std::move(stopped)});
+        auto incidents = incidents_of_last_hour(*all.greeting.bus, *now);
+        all.in_use.push_back({std::move(*now),
+                              {},
+                              std::move(subscriptions),
+                              std::move(stopped),
+                              std::move(incidents)});
     }
     look_again(all);
 }

@@ -125,6 +125,7 @@ Findings findings_of(const TopicFacts& facts, const std::string& self) {
     add_draining(findings, topic, self);
     add_table(findings, topic, topic.publisher_count, "publishers", self);
     add_table(findings, topic, topic.subscriber_count, "subscribers", self);
+    add(findings, findings_of_incidents(facts, self));
     if (facts.subscriptions) add(findings, findings_of_subscriptions(facts, self));
     return findings;
 }

@@ -3,6 +3,7 @@
 
 #include "tools/doctor/finding.hpp"
 
+#include <shmbus/incident.hpp>
 #include <shmbus/types.hpp>
 
 #include <cstdint>
@@ -19,6 +20,7 @@ struct TopicFacts {
     /// Nothing: it sleeps, and would have to be woken up for that.
     std::optional<std::vector<SubscriptionInfo>> subscriptions = {};
     std::set<std::uint32_t> stopped = {}; ///< pids of those that use it and are stopped
+    std::vector<Incident> incidents = {}; ///< of the last hour
 };
 
 /// A topic on disk that nobody uses takes no memory.
@@ -36,5 +38,8 @@ struct TopicFacts {
 [[nodiscard]] Findings findings_of_users(const TopicFacts& facts);
 /// About durable subscriptions.
 [[nodiscard]] Findings findings_of_subscriptions(const TopicFacts& facts, const std::string& self);
+
+/// About what has happened of late.
+[[nodiscard]] Findings findings_of_incidents(const TopicFacts& facts, const std::string& self);
 
 } // namespace shmbus::tools::doctor

@@ -16,7 +16,23 @@ namespace {
 constexpr auto longest_end = 120s;
 // So much comes and goes: connections, sessions of the dead, batches on their way to the disk.
 constexpr Usage parent_allowance{.descriptors = 4, .memory_kib = 4096};
-constexpr Usage daemon_allowance{.descriptors = 8, .memory_kib = std::uint64_t{64} * 1024};
+constexpr Usage daemon_allowance{.descriptors = 16, .memory_kib = std::uint64_t{64} * 1024};
+
+/// The parent keeps the page of a durable subscription that nobody holds any more, too.
+Usage allowance_of_parent(const Cast& cast) {
+    Usage allowance = parent_allowance;
+    for (const Part& part : cast.parts)
+        if (part.is_named && !part.publishes()) ++allowance.descriptors;
+    return allowance;
+}
+
+/// The daemon opens files of a topic when they are needed: a segment, a spare, of a subscription, of publishers.
+Usage allowance_of_daemon(const Cast& cast) {
+    Usage allowance = daemon_allowance;
+    for (const TopicRules& topic : cast.topics)
+        if (topic.is_on_disk()) allowance.descriptors += 4;
+    return allowance;
+}
 
 } // namespace
 
@@ -98,10 +114,10 @@ void Run::check_usage() {
     const auto look = [&] {
         const auto parent = usage_of(daemon_.pid());
         const auto daemon = usage_of(daemon_.worker());
-        grown = parent ? growth(usage_[0], *parent, parent_allowance) : "ended";
+        grown = parent ? growth(usage_[0], *parent, allowance_of_parent(cast_)) : "ended";
         if (!grown.empty()) grown = "the daemon's parent has " + grown;
         if (!grown.empty() || !daemon) return grown.empty();
-        grown = growth(usage_[1], *daemon, daemon_allowance);
+        grown = growth(usage_[1], *daemon, allowance_of_daemon(cast_));
         if (!grown.empty()) grown = "the daemon has " + grown;
         return grown.empty();
     };
