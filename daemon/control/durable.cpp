@@ -23,8 +23,7 @@ void write_subscription(const registry::Subscriptions::Info& info,
 
 kj::Promise<void> SessionServer::listSubscriptions(ListSubscriptionsContext context) {
     return answer(context, "listSubscriptions", [&](auto parameters, auto results) {
-        const auto topic = topics().find(to_string(parameters.getTopic()));
-        auto all = topic->subscriptions().list();
+        auto all = topics().subscriptions(to_string(parameters.getTopic()));
         const auto after = to_string(parameters.getAfter());
         std::erase_if(all, [&](const auto& info) { return info.name <= after; });
         const auto limit =

@@ -106,6 +106,9 @@ class Registry {
     /// Without waking it up. @throws as find()
     [[nodiscard]] Entry look(const std::string& name);
 
+    /// The durable ones of a topic; of one that is asleep without waking it up. @throws as find()
+    [[nodiscard]] std::vector<Subscriptions::Info> subscriptions(const std::string& name);
+
     /// Finds what nobody has used since the last look.
     void look_for_sleepers();
     /// Puts one of these to sleep; whether some are left.

@@ -51,6 +51,16 @@ Registry::Entry Registry::look(const std::string& name) {
     return entry_of(name, asleep->second);
 }
 
+std::vector<Subscriptions::Info> Registry::subscriptions(const std::string& name) {
+    const auto entry = look(name);
+    if (entry.awake) return entry.awake->subscriptions().list();
+    std::vector<Subscriptions::Info> all;
+    std::vector<std::string> damaged; // which is told of when it wakes up
+    store::SubscriptionFiles files(store::open_directory(entry.directory), entry.record.uuid);
+    for (const auto& [own, record] : files.load(damaged)) all.push_back({own, record, {}});
+    return all;
+}
+
 bool Registry::is_unused(const Topic& topic) {
     return topic.disk() && topic.publisher_count() + topic.subscriber_count() == 0 &&
            topic.state() == layout::RingState::open;

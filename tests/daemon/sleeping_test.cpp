@@ -335,12 +335,18 @@ TEST_F(SleepingTest, ADurableSubscriptionIsWhereItWas) {
         subscriptions.release("s", grant.hold);
     }
     put_to_sleep("a");
+    const auto expect_listed = [&](bool is_awake) {
+        EXPECT_EQ(topics().awake("a") != nullptr, is_awake);
+        const auto all = topics().subscriptions("a");
+        ASSERT_EQ(all.size(), 1U);
+        EXPECT_EQ(all[0].name, "s");
+        EXPECT_EQ(all[0].record.cursor, 42U);
+        EXPECT_FALSE(all[0].holder);
+    };
+    expect_listed(false);
+    expect_listed(false);
     const auto topic = topics().find("a");
-    const auto all = topic->subscriptions().list();
-    ASSERT_EQ(all.size(), 1U);
-    EXPECT_EQ(all[0].name, "s");
-    EXPECT_EQ(all[0].record.cursor, 42U);
-    EXPECT_FALSE(all[0].holder);
+    expect_listed(true);
     EXPECT_EQ(topic->subscriptions().open("s", holder, false).cursor, 42U);
 }
 

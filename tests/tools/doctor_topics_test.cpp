@@ -67,13 +67,6 @@ TEST(DoctorTopics, HaveFullTables) {
                "256 subscribers of at most 256: nobody", "");
 }
 
-TEST(DoctorTopics, SleepWithoutMemory) {
-    auto topic = disk_topic();
-    EXPECT_FALSE(is_asleep(topic));
-    topic.memory_bytes = 0;
-    EXPECT_TRUE(is_asleep(topic));
-}
-
 TEST(DoctorTopics, FindingsNameTheirTopic) {
     auto topic = memory_topic();
     topic.draining = true;

@@ -82,11 +82,11 @@ std::vector<Incident> incidents_of_last_hour(Bus& bus, const TopicInfo& topic) {
 /// Those that one look does not tell enough of, once more.
 void look_again(Examination& all) {
     const bool is_needed =
-        std::any_of(all.in_use.begin(), all.in_use.end(),
+        std::any_of(all.details.begin(), all.details.end(),
                     [](const TopicFacts& topic) { return needs_another_look(topic.now); });
     if (!is_needed) return;
     sleep_until(std::chrono::steady_clock::now() + 1s);
-    for (auto& topic : all.in_use) {
+    for (auto& topic : all.details) {
         if (!needs_another_look(topic.now)) continue;
         auto now = topic_now(all, topic.now.name);
         if (!now || now->uuid != topic.now.uuid) continue;
@@ -98,17 +98,16 @@ void look_again(Examination& all) {
 void look_at_topics(Examination& all) {
     all.topics = all.greeting.bus->topics();
     for (const auto& topic : all.topics) {
-        if (is_asleep(topic)) continue;
         auto now = topic_now(all, topic.name);
-        if (!now || is_asleep(*now)) continue; // it has fallen asleep
+        if (!now) continue;
         auto stopped = stopped_users_of(*now);
         auto subscriptions = subscriptions_of(*all.greeting.bus, *now);
         auto incidents = incidents_of_last_hour(*all.greeting.bus, *now);
-        all.in_use.push_back({std::move(*now),
-                              {},
-                              std::move(subscriptions),
-                              std::move(stopped),
-                              std::move(incidents)});
+        all.details.push_back({std::move(*now),
+                               {},
+                               std::move(subscriptions),
+                               std::move(stopped),
+                               std::move(incidents)});
     }
     look_again(all);
 }
@@ -204,7 +203,7 @@ Findings findings_of(const Examination& all, const std::string& self, const std:
                         all.daemon.is_known() ? std::optional(all.daemon.process) : std::nullopt));
     add(findings, findings_of(all.host, memory_of(all.topics)));
     add(findings, findings_of(all.disk, all.topics));
-    for (const auto& topic : all.in_use) add(findings, findings_of(topic, self));
+    for (const auto& topic : all.details) add(findings, findings_of(topic, self));
     add(findings, all.on_the_way);
     add(findings, what_is_not_seen(all));
     put_worst_first(findings);
@@ -221,12 +220,7 @@ std::string checked_in(const Examination& all) {
     if (all.units.units) text += ", units";
     text += ", the host";
     if (all.disk.is_visible) text += ", the disk of " + printable(all.disk.directory);
-    if (!all.greeting.bus) return text;
-    const auto asleep =
-        static_cast<std::uint64_t>(std::count_if(all.topics.begin(), all.topics.end(), is_asleep));
-    text += ", " + counted(all.topics.size(), "topic");
-    if (asleep != 0)
-        text += fmt::format(" ({} asleep, whose subscriptions were left alone)", asleep);
+    if (all.greeting.bus) text += ", " + counted(all.topics.size(), "topic");
     return text;
 }
 

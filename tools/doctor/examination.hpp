@@ -19,8 +19,8 @@ struct Examination {
     DaemonFacts daemon = {};
     UnitsLook units = {};
     HostFacts host = {};
-    std::vector<TopicInfo> topics = {};  ///< all of them
-    std::vector<TopicFacts> in_use = {}; ///< those that are awake
+    std::vector<TopicInfo> topics = {};   ///< all of them
+    std::vector<TopicFacts> details = {}; ///< of each of them
     DiskFacts disk = {};
     Findings on_the_way = {}; ///< what came up while this was gathered
 };

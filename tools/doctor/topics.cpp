@@ -67,8 +67,6 @@ void add_draining(Findings& findings, const TopicInfo& topic, const std::string&
 
 } // namespace
 
-bool is_asleep(const TopicInfo& topic) noexcept { return topic.memory_bytes == 0; }
-
 bool needs_another_look(const TopicInfo& topic) noexcept {
     const auto stands_out = [&](const PeerInfo& peer) {
         const auto lag = lag_of(topic, peer);

@@ -17,14 +17,12 @@ struct TopicFacts {
     TopicInfo now;
     /// A second before that, of those where one look does not tell a slow one from one that stands still.
     std::optional<TopicInfo> before = {};
-    /// Nothing: it sleeps, and would have to be woken up for that.
+    /// Nothing: it was removed meanwhile.
     std::optional<std::vector<SubscriptionInfo>> subscriptions = {};
     std::set<std::uint32_t> stopped = {}; ///< pids of those that use it and are stopped
     std::vector<Incident> incidents = {}; ///< of the last hour
 };
 
-/// A topic on disk that nobody uses takes no memory.
-[[nodiscard]] bool is_asleep(const TopicInfo& topic) noexcept;
 [[nodiscard]] bool needs_another_look(const TopicInfo& topic) noexcept;
 /// Who of those that use it is stopped, as far as that can be seen from here.
 [[nodiscard]] std::set<std::uint32_t> stopped_users_of(const TopicInfo& topic);
