@@ -92,6 +92,19 @@ kj::Promise<void> SessionServer::persist(PersistContext context) {
     });
 }
 
+/// Its owner may, and who may administer the topic.
+void SessionServer::require_hold(registry::Topic& topic, const std::string& subscription) const {
+    const auto owner = topic.subscriptions().owner_of(subscription);
+    if (!owner || *owner == client_->peer.uid) return;
+    const auto& policy = client_->context.policy;
+    const auto who = client_->subject();
+    if (policy.may(Right::administer, who, topic.name(), topic.creator())) return;
+    throw Error(Errc::permission,
+                fmt::format("subscription {} of topic {} is user {}'s: take another name; or, {}",
+                            subscription, topic.name(), *owner,
+                            policy.why_not(Right::administer, who, topic.name(), topic.creator())));
+}
+
 /// Its creator may, and who may do the same to the topic.
 void SessionServer::require_change(registry::Topic& topic, const std::string& subscription) const {
     if (topic.subscriptions().creator_of(subscription) != client_->peer.uid)

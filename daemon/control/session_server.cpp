@@ -210,7 +210,10 @@ kj::Promise<void> SessionServer::open_subscriber(OpenSubscriberContext& context)
     return answer(context, "openSubscriber", [&](auto parameters, auto results) {
         const auto topic = openable(Right::subscribe, parameters.getTopic());
         const registry::Sessions::Wish wish{to_string(parameters.getName()), parameters.getSteal()};
-        if (!wish.name.empty()) require_file(*client_);
+        if (!wish.name.empty()) {
+            require_file(*client_);
+            require_hold(*topic, wish.name);
+        }
         auto grant = sessions().lease_subscriber(id(), topic, wish);
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));
         std::shared_ptr<const void> page;

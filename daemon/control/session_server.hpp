@@ -52,6 +52,7 @@ class SessionServer final : public protocol::Session::Server {
     kj::Promise<void> open_publisher(OpenPublisherContext& context);
     kj::Promise<void> open_subscriber(OpenSubscriberContext& context);
     void require_administer(const registry::Topic& topic) const;
+    void require_hold(registry::Topic& topic, const std::string& subscription) const;
     void require_change(registry::Topic& topic, const std::string& subscription) const;
     /// A topic to be opened, by somebody who may and has room for it.
     [[nodiscard]] std::shared_ptr<registry::Topic> openable(Right right,

@@ -16,11 +16,15 @@ constexpr auto no_limit = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t sum(std::uint64_t a, std::uint64_t b) { return a > no_limit - b ? no_limit : a + b; }
 
-/// The most that its files take.
+/// With its smallest segment, the spare one, and small files.
+constexpr std::uint64_t least = 1U << 20U;
+
+/// The most that its files take: what is to be kept, and the newest event, however large that is.
 std::uint64_t charge_of(const TopicOptions& options) {
     if (options.retention == Retention::memory) return 0;
     const auto keep = spiller::disk_policy_of(options).keep;
-    return keep.hold_cap_bytes.value_or(keep.max_bytes.value_or(no_limit));
+    const auto most = keep.hold_cap_bytes.value_or(keep.max_bytes.value_or(no_limit));
+    return sum(std::max(most, least), options.max_event);
 }
 
 std::string shown(std::uint64_t bytes) {

@@ -65,6 +65,7 @@ void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint6
                           const base::Fd& page) {
     auto mapping = map_page(page);
     auto& subscription = all_.contains(name) ? all_.at(name) : make(name, who.uid);
+    take_possession(name, subscription, who);
     last_hold_ = std::max(last_hold_, hold);
     Held held{hold, who, std::move(mapping)};
     // Of one that was taken over both entries may be there: the later hold is the one.
@@ -77,7 +78,9 @@ void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint6
 void Subscriptions::inherit(const std::string& name, std::uint32_t creator, std::uint64_t hold,
                             const base::Fd& page) {
     Held held{hold, {}, map_page(page)};
-    auto& subscription = all_.contains(name) ? all_.at(name) : make(name, creator);
+    const bool is_new = !all_.contains(name);
+    auto& subscription = is_new ? make(name, creator) : all_.at(name);
+    if (is_new) subscription.is_owner_known = false;
     last_hold_ = std::max(last_hold_, hold);
     if (take(subscription.record, held)) store(name, subscription);
     if (subscription.left) forget_left(name);
@@ -88,6 +91,9 @@ std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
                                      const base::Fd& page) {
     if (const auto found = all_.find(name); found != all_.end())
         refuse_while_held(found->second, name);
+    const auto owner = owner_of(name);
+    if (owner && *owner != who.uid && who.uid != 0 && who.uid != ::geteuid())
+        throw Error(Errc::permission, fmt::format("subscription {} is user {}'s", name, *owner));
     check_name(name, "subscription");
     const std::uint64_t hold = last_hold_ + 1;
     adopt(name, who, hold, page);
@@ -154,6 +160,21 @@ void Subscriptions::create(const std::string& name, std::uint32_t creator, Done 
     (void)make(name, creator, std::move(done));
 }
 
+std::optional<std::uint32_t> Subscriptions::owner_of(const std::string& name) const {
+    const auto found = all_.find(name);
+    if (found == all_.end()) return std::nullopt;
+    const auto& [record, is_owner_known, held, left] = found->second;
+    if (!is_owner_known || (!record.begun && !held)) return std::nullopt;
+    return record.creator;
+}
+
+void Subscriptions::take_possession(const std::string& name, Subscription& subscription,
+                                    const Holder& who) const {
+    if (owner_of(name)) return;
+    subscription.record.creator = who.uid;
+    subscription.is_owner_known = true;
+}
+
 layout::CursorPage& Subscriptions::page_of(const Held& held) noexcept { return page_in(held.page); }
 
 Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& who, bool steal) {
@@ -163,6 +184,7 @@ Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& 
                                layout::cursor_page_bytes);
     base::Mapping mapping(fd, base::Access::read_write, layout::cursor_page_bytes);
     auto& subscription = found != all_.end() ? found->second : make(name, who.uid);
+    take_possession(name, subscription, who);
     const bool is_stolen = subscription.held.has_value();
     end_hold(subscription, name, HoldState::ended);
     subscription.held = Held{++last_hold_, who, std::move(mapping)};

@@ -33,7 +33,8 @@ class Subscriptions {
     /// The page of one that somebody had held. @throws Error(damaged), Error(bad_argument)
     void inherit(const std::string& name, std::uint32_t creator, std::uint64_t hold,
                  const base::Fd& page);
-    /// As adopt(), for one whose holder came back with the page. @returns which hold @throws Error(busy)
+    /// As adopt(), for one whose holder came back with the page. @returns which hold
+    /// @throws Error(busy), Error(permission) when it is another user's
     std::uint64_t restore(const std::string& name, const Holder& who, const base::Fd& page);
     /// The same in vain: the holder learns that it is none any more, if it looks.
     static void disown(const base::Fd& page) noexcept;
@@ -62,6 +63,10 @@ class Subscriptions {
     void remove(const std::string& name, bool force, Done done);
     /// uid @throws Error(no_such_subscription)
     [[nodiscard]] std::uint32_t creator_of(const std::string& name);
+    /// Who alone may hold it, beside those who administer the topic: its creator, or whoever held it first. Nothing:
+    /// there is none, or nobody has received from it yet, or that is not known any more (of a topic in memory,
+    /// when nobody held it while its daemon died).
+    [[nodiscard]] std::optional<std::uint32_t> owner_of(const std::string& name) const;
 
     struct Info {
         std::string name;
@@ -92,12 +97,15 @@ class Subscriptions {
     };
     struct Subscription {
         store::SubscriptionRecord record;
+        bool is_owner_known = true;
         std::optional<Held> held;
         /// By whom it was held last: its page is kept until somebody holds the subscription again, or the
         /// cursor is on disk, as the daemon may die before.
         std::optional<Held> left = {};
     };
     [[nodiscard]] Subscription& get(const std::string& name);
+    void take_possession(const std::string& name, Subscription& subscription,
+                         const Holder& who) const;
     void check_room(std::uint32_t creator) const;
     Subscription& make(const std::string& name, std::uint32_t creator, Done done = {});
     static layout::CursorPage& page_of(const Held& held) noexcept;

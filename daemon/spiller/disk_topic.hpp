@@ -87,6 +87,9 @@ class DiskTopic {
     [[nodiscard]] NamedPublishers* named() const noexcept { return named_.get(); }
     /// Whether the disk takes no events just now.
     [[nodiscard]] bool is_degraded() const noexcept { return degraded_.load(); }
+    /// Its files are on their way out, and others of the same names may come.
+    void note_removal() noexcept { removed_ = true; }
+    [[nodiscard]] bool is_removed() const noexcept { return removed_.load(); }
 
   private:
     bool note(store::Outcome outcome);
@@ -110,6 +113,7 @@ class DiskTopic {
     std::size_t segments_at_expiry_ = 0;
     Deadline::Clock::time_point next_expiry_{};
     std::atomic<bool> degraded_{false};
+    std::atomic<bool> removed_{false};
     std::atomic<Sequence> held_above_{0};
     mutable std::mutex mutex_;
     Kept kept_; // guarded by mutex_

@@ -11,18 +11,26 @@ namespace shmbus::spiller {
 
 namespace {
 
-/// Whether it is the daemon that can open no file just now, and not this one that cannot be read.
+/// Whether it is the daemon that can open no file just now, or not this one, which may be as good as ever.
 bool is_passing(int error) {
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR;
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
+           error == EACCES || error == EPERM;
 }
 
-std::optional<SegmentFile> open_one(const DiskTopic& topic, const Kept& kept, std::size_t i) {
-    const system::DiskWait waits;
+/// What cannot be read: a gap.
+SegmentFile unreadable(const Kept& kept, std::size_t i) {
     const bool is_last = i + 1 == kept.segments.size();
     SegmentFile found;
     found.first = kept.segments[i];
     found.end = is_last ? kept.written + 1 : kept.segments[i + 1];
     found.durable = kept.durable;
+    return found;
+}
+
+std::optional<SegmentFile> open_one(const DiskTopic& topic, const Kept& kept, std::size_t i) {
+    const system::DiskWait waits;
+    const bool is_last = i + 1 == kept.segments.size();
+    auto found = unreadable(kept, i);
     const std::string path = topic.path() + '/' + layout::segment_name(found.first);
     base::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!fd && errno == ENOENT) return std::nullopt; // expired, or removed, since `kept` was made
@@ -54,10 +62,13 @@ std::optional<SegmentFile> open_segment(const DiskTopic& topic, Sequence from) {
         if (from > kept.written) return std::nullopt;
         const auto behind = std::upper_bound(kept.segments.begin(), kept.segments.end(), from);
         const auto i = std::max<std::ptrdiff_t>(behind - kept.segments.begin(), 1) - 1;
-        if (auto file = open_one(topic, kept, static_cast<std::size_t>(i))) return file;
+        auto file = open_one(topic, kept, static_cast<std::size_t>(i));
+        if (topic.is_removed())
+            return std::nullopt; // this may be a file of the next one of that name
+        if (file) return file;
         const auto now = topic.kept();
         if (now.segments.empty() || now.segments.front() == kept.segments.front())
-            return std::nullopt; // it was removed with all the others
+            return unreadable(kept, static_cast<std::size_t>(i)); // somebody has taken it away
     }
 }
 

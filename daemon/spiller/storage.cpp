@@ -77,6 +77,7 @@ OpenLog Storage::open(const std::string& name, const store::TopicRecord& record)
 
 void Storage::remove(const std::string& name, const layout::Uuid& uuid,
                      const std::shared_ptr<DiskTopic>& topic) {
+    topic->note_removal();
     state_.set_aside(name, text_of(uuid));
     spiller_.drop(topic, [this, unique = text_of(uuid)] { state_.discard(unique); });
 }

@@ -89,7 +89,8 @@ interface Session {
   # An entry in the readers object and an attach token that was never used for it before. The
   # subscriber itself chooses where it starts, by the join protocol in shared memory.
   # With a name: the durable subscription of that name, made if there is none. It has one holder at a
-  # time: `busy`, naming it, unless `steal`, which ends the other's hold. `cursor` is a page for this
+  # time: `busy`, naming it, unless `steal`, which ends the other's hold. Who: its creator, or, when nobody had
+  # received from it, whoever holds it first; and who may administer the topic. `cursor` is a page for this
   # holder alone (layout/cursor.hpp); `acknowledged` is where the one before came to, if it has `begun`.
 
   listSubscriptions @7 (topic :Text, after :Text, limit :UInt32)

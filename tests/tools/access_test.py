@@ -81,10 +81,11 @@ class AccessTest(unittest.TestCase):
                "--groups=" + ",".join(map(str, groups)) if groups else "--clear-groups"]
         return ["env", f"LD_LIBRARY_PATH={self.directory}", *who, *arguments]
 
-    def run_as(self, user, *arguments, code=0, says="", groups=()):
+    def run_as(self, user, *arguments, code=0, says="", groups=(), stdin=""):
         done = subprocess.run(
             self.command(user, self.tool, "--socket", self.socket, *arguments, groups=groups),
-            capture_output=True, text=True, check=False, timeout=harness.PATIENCE, env=harness.environment())
+            input=stdin, capture_output=True, text=True, check=False, timeout=harness.PATIENCE,
+            env=harness.environment())
         self.assertEqual(done.returncode, code, done.stderr)
         self.assertIn(says, done.stderr)
         return done.stdout
@@ -174,26 +175,57 @@ Retention=memory
 
     # Limits.
 
+    def test_nobody_moves_the_cursor_of_others(self):
+        """A durable subscription is held by whoever it belongs to, and by who administers the topic."""
+        self.start(f"[Access]\nUse=user:{ANN} user:{EVE}\nAdminister=user:{BOB}\n")
+        self.run_as(ANN, "topic", "create", "a")
+        self.run_as(ANN, "pub", "a", "--lines", stdin="1\n2\n3\n4\n")
+        take = ["sub", "a", "--name", "anns", "--count", "1"]
+        self.assertEqual(self.run_as(ANN, *take), "1\n")
+        says = f"subscription anns of topic a is user {ANN}'s: take another name; or, "
+        self.run_as(EVE, *take, code=6, says=says)
+        self.run_as(EVE, *take, "--steal", code=6, says=says)
+        self.assertEqual(self.run_as(ANN, *take), "2\n")
+        self.assertEqual(self.run_as(0, *take), "3\n", "root may, and it stays Ann's")
+        self.assertEqual(self.run_as(ANN, *take), "4\n")
+
+    def test_who_comes_first_has_a_subscription_that_was_made_for_others(self):
+        self.start(f"[Access]\nUse=user:{ANN} user:{EVE}\n")
+        self.run_as(0, "topic", "create", "a")
+        self.run_as(0, "pub", "a", "--lines", stdin="1\n2\n")
+        self.run_as(0, "subscription", "create", "a", "s")
+        take = ["sub", "a", "--name", "s", "--count", "1"]
+        self.assertEqual(self.run_as(ANN, *take), "1\n")
+        self.run_as(EVE, *take, code=6, says=f"is user {ANN}'s")
+        self.daemon.terminate()
+        self.assertEqual(self.daemon.wait(harness.PATIENCE), 0)
+        self.log.write_text("")
+        self.start(f"[Access]\nUse=user:{ANN} user:{EVE}\n")
+        self.run_as(EVE, *take, code=6, says=f"is user {ANN}'s")
+        self.assertEqual(self.run_as(ANN, *take), "2\n")
+
     def test_limits_are_charged_to_each_user(self):
         use = f"[Access]\nUse=user:{ANN} user:{BOB}\n[Limits]\n"
         self.start(use + "TopicsPerUser=2\nDiskPerUser=1G\nSubscriptionsPerUser=1\n")
-        self.run_as(ANN, "topic", "create", "a", "--keep-bytes", "512M")
-        self.run_as(ANN, "topic", "create", "b", "--keep-bytes", "128M", "--hold", "--if-missing")
+        self.run_as(ANN, "topic", "create", "a", "--keep-bytes", "513M")
+        self.run_as(ANN, "topic", "create", "b", "--keep-bytes", "127M", "--hold", "--if-missing")
         self.run_as(ANN, "topic", "create", "c", "--profile", "fast", code=6, says="TopicsPerUser= of [Limits]")
         self.reload(use + "DiskPerUser=1G\nSubscriptionsPerUser=1\n")
         for options in (["--keep-bytes", "1M"], ["--keep-bytes", "0"]):
             self.run_as(ANN, "topic", "create", "c", *options, code=6, says="raise DiskPerUser= of [Limits]")
         self.run_as(ANN, "topic", "create", "memory", "--profile", "fast")
-        self.run_as(BOB, "topic", "create", "d", "--keep-bytes", "1G")
+        self.run_as(BOB, "topic", "create", "d", "--keep-bytes", "1", "--max-event", "1G", "--pool", "2G", code=6,
+                    says="this topic may take 1025 MiB of the disk")
+        self.run_as(BOB, "topic", "create", "d", "--keep-bytes", "1023M")
         self.run_as(0, "topic", "create", "roots", "--keep-bytes", "0")
         self.run_as(ANN, "topic", "rm", "b")
-        self.run_as(ANN, "topic", "create", "c", "--keep-bytes", "512M")
+        self.run_as(ANN, "topic", "create", "c", "--keep-bytes", "509M")
         self.run_as(BOB, "subscription", "create", "a", "first")
         self.run_as(BOB, "subscription", "create", "a", "second", code=6, says="SubscriptionsPerUser= of [Limits]")
         self.run_as(ANN, "subscription", "create", "a", "second")
 
     def test_disk_is_charged_for_topics_that_sleep_and_after_a_restart(self):
-        config = f"[Access]\nUse=user:{ANN}\n[Limits]\nDiskPerUser=1G\n"
+        config = f"[Access]\nUse=user:{ANN}\n[Limits]\nDiskPerUser=1025M\n"
         self.start(config)
         self.run_as(ANN, "topic", "create", "a")
         self.daemon.terminate()

@@ -240,6 +240,27 @@ class LifeTest(SpillTest):
                 looks += 1
             self.assertEqual(publisher.wait().code, 0)
 
+    def test_files_taken_away(self):
+        """Under a daemon that has them: what was in them is a gap, and nothing waits for it, or is passed over."""
+        topic = self.disk_topic("--capacity", "64")
+        count = 30_000
+        self.publish_numbers(topic, 1, count)
+        awake = self.start("pub", topic, "--lines", stdin=subprocess.PIPE)
+        self.addCleanup(awake.process.stdin.close)
+        harness.wait_until("the publisher", lambda: self.info(topic)["publisher_count"] == 1)
+        files = sorted(self.files_of(topic).glob("*.seg"))
+        self.assertGreater(len(files), 3)
+        firsts = [int(file.stem) for file in files]
+        for taken in (0, 2):
+            files[taken].unlink()
+        objects = self.run_ok("sub", topic, "--from", "all", "--count", str(count - firsts[1] + 1
+                                                                           - (firsts[3] - firsts[2])), "--json").objects
+        self.assertEqual([one["gap"] for one in objects if "gap" in one],
+                         [{"first": 1, "last": firsts[1] - 1, "reason": "corrupt"},
+                          {"first": firsts[2], "last": firsts[3] - 1, "reason": "corrupt"}])
+        seen = [one["seq"] for one in objects if "seq" in one]
+        self.assertEqual(seen, [*range(firsts[1], firsts[2]), *range(firsts[3], count + 1)])
+
     def test_after_kills(self):
         """What a new daemon makes of the tail overlaps with what was there; nothing comes twice."""
         topic = self.disk_topic("--capacity", "64")

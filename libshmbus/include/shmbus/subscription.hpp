@@ -17,7 +17,8 @@ struct SubscribeOptions {
     /// Where it starts. A durable subscription that has begun goes on where it was instead.
     Start start = Start::latest();
     /// Makes it durable: the bus keeps its cursor, also when this process or the daemon dies, and whoever
-    /// opens a subscription of this name next goes on behind what was acknowledged. One holder at a time.
+    /// opens a subscription of this name next goes on behind what was acknowledged. One holder at a time, and of
+    /// one user: who made it, or received from it first.
     /// Empty: it ends with its process.
     std::string name = {};
     /// If another process holds `name`, takes it over; that one gets Nothing::stolen. Else `busy`.
