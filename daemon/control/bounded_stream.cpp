@@ -64,11 +64,12 @@ void BoundedStream::count(capnp::MessageReader& received) {
     case Message::BOOTSTRAP:
         if (++unfinished_calls_ > max_unfinished_calls) cut_off("too many unfinished calls");
         break;
-    case Message::RETURN: cut_off("an answer to a call that was not made");
     case Message::FINISH: // of a call that is not there: the RPC system ends the connection
         if (unfinished_calls_ != 0) --unfinished_calls_;
         break;
-    default: break;
+    case Message::RELEASE:
+    case Message::ABORT: break;
+    default: cut_off("a message that no client has a reason to send");
     }
 }
 

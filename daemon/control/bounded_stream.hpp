@@ -5,8 +5,10 @@
 // never finishes. So nothing more is read from a peer while too many answers wait for it to read,
 // which stops it as any full pipe does, and a peer with too many unfinished calls is cut off.
 //
-// The protocol has no descriptors and no capabilities in the peer's direction: the former are never
-// received, and who sends the latter, which the RPC system would keep a table of, is cut off.
+// The protocol has capabilities in the peer's direction with one call alone, and so many: who sends others, which
+// the RPC system would keep a table of, is cut off. So is who sends messages that no client has a reason to send:
+// the RPC system believes that a promise which it was never given resolves to itself, and then keeps what it
+// knows of the connection for ever.
 #pragma once
 
 #include <capnp/rpc-twoparty.h>

@@ -247,6 +247,7 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
                                     "; stop them, or remove it by force");
     if (topic->disk()) storage_->remove(topic->name(), topic->uuid(), {topic, topic->disk().get()});
     topic->subscriptions().keep_nowhere();
+    std::erase_if(removed_, [](const auto& gone) { return gone.expired(); });
     removed_.emplace_back(topic);
     topic->set_state(layout::RingState::removed);
     forget(*topic);

@@ -35,17 +35,16 @@ std::uint64_t checksum_of(SlotHead head, std::span<const std::byte> rest, const 
 
 StateFile::StateFile(Directory& directory, std::string name, const layout::Uuid& topic)
     : directory_(directory), name_(std::move(name)), topic_(topic) {
+    std::vector<std::byte> slots(2 * slot_bytes);
     try {
-        file_ = directory_.open(name_, Directory::Access::write);
+        slots.resize(directory_.open(name_, Directory::Access::read)->read_at(slots, 0));
     } catch (const FileError& e) {
         if (e.error() != ENOENT) throw;
         return;
     }
-    std::vector<std::byte> slots(2 * slot_bytes);
-    slots.resize(file_->read_at(slots, 0));
     for (std::size_t i = 0; i < slots.size() / slot_bytes; ++i)
         take(std::span(slots).subspan(i * slot_bytes, slot_bytes), i);
-    if (slots.size() != 2 * slot_bytes) file_.reset(); // somebody cut it
+    is_whole_ = slots.size() == 2 * slot_bytes; // else somebody cut it
 }
 
 /// Takes a slot's record if it is good and newer than what there was.
@@ -85,17 +84,17 @@ std::vector<std::byte> StateFile::encode(std::span<const std::byte> record) cons
 
 void StateFile::write(std::span<const std::byte> record) {
     const auto slot = encode(record);
-    if (file_) {
-        // Once it has failed, this file says nothing reliable about itself any more.
-        auto file = std::move(file_);
+    // Once it has failed, this file says nothing reliable about itself any more.
+    if (std::exchange(is_whole_, false)) {
+        const auto file = directory_.open(name_, Directory::Access::write);
         file->write_at(slot, next_slot_ * slot_bytes);
         file->sync_data();
         // The process that made it may have failed to do this, or have been killed before.
         if (!std::exchange(is_entry_on_disk_, true)) directory_.sync_directory();
-        file_ = std::move(file);
     } else {
         replace(slot);
     }
+    is_whole_ = true;
     record_.emplace(record.begin(), record.end());
     generation_ += 1;
     next_slot_ = 1 - next_slot_;
@@ -109,14 +108,13 @@ void StateFile::replace(std::span<const std::byte> slot) {
     } catch (const FileError& e) {
         if (e.error() != ENOENT) throw;
     }
-    auto file = directory_.create(fresh);
+    const auto file = directory_.create(fresh);
     if (!file->allocate(2 * slot_bytes)) throw FileError("allocating", fresh, ENOSPC);
     file->write_at(slot, next_slot_ * slot_bytes);
     file->sync_data();
     directory_.rename(fresh, name_);
     directory_.sync_directory();
     is_entry_on_disk_ = true;
-    file_ = std::move(file);
 }
 
 } // namespace shmbus::store

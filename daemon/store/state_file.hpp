@@ -1,7 +1,8 @@
 // A small record that is either the one written last or the one before it, whenever power fails.
 //
 // Two slots of a page each, written in turn: a write that tears spoils its own slot, and the other one
-// still has the record before it. Reading gives the newest slot whose checksum is right.
+// still has the record before it. Reading gives the newest slot whose checksum is right. A topic may have
+// thousands of them, so none is open but while it is read or written.
 //
 //      0  magic      8  major|minor   12  length of the record   16  generation
 //     24  topic     40  checksum      48  reserved                64  record
@@ -61,7 +62,7 @@ class StateFile {
     Directory& directory_;
     std::string name_;
     layout::Uuid topic_;
-    std::unique_ptr<File> file_; // none: the next write makes one
+    bool is_whole_ = false; // else the next write makes a new one
     std::optional<std::vector<std::byte>> record_;
     std::uint64_t generation_ = 0;
     std::size_t next_slot_ = 0;

@@ -5,6 +5,9 @@
 # that stand for them (SCM_RIGHTS, at most 4 a message); from a client with `restore` alone. Events never travel here: the data plane is
 # the shared memory that this protocol hands out.
 #
+# Messages of the RPC system that a client sends: Bootstrap, Call, Finish, Release, Abort. With any other, which only
+# capabilities of its own would give it a reason for, it is cut off.
+#
 # Who: the daemon takes the peer's pid, uid and groups from the socket (SO_PEERCRED, SO_PEERGROUPS)
 # when it accepts, never from a message. A peer that the bus's policy does not know gets a refusal
 # of `hello`; without a successful hello nothing else can be called, because everything else is a

@@ -4,9 +4,9 @@
 #include "daemon/control/shares.hpp"
 #include "daemon/raw_client.hpp"
 #include "support/daemon_process.hpp"
+#include "support/descriptors.hpp"
 
 #include <capnp/serialize.h>
-#include <filesystem>
 #include <gmock/gmock.h>
 #include <optional>
 
@@ -79,9 +79,7 @@ class ClientFilesTest : public testing::Test {
         finish(client);
     }
     [[nodiscard]] std::size_t descriptors() const {
-        const auto path = "/proc/" + std::to_string(daemon.pid()) + "/fd";
-        return static_cast<std::size_t>(
-            std::distance(std::filesystem::directory_iterator(path), {}));
+        return test::descriptors(std::to_string(daemon.pid()));
     }
     test::DaemonProcess daemon{{"--memory-only"}};
     std::shared_ptr<Session> session = Session::connect(daemon.socket(), 30s);

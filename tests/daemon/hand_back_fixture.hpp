@@ -63,11 +63,6 @@ class HandBackFixture : public StorageFixture {
         struct stat b {};
         return ::fstat(one.get(), &a) == 0 && ::fstat(other.get(), &b) == 0 && a.st_ino == b.st_ino;
     }
-    static std::size_t descriptors() {
-        const std::filesystem::directory_iterator all("/proc/self/fd");
-        return static_cast<std::size_t>(
-            std::distance(std::filesystem::begin(all), std::filesystem::end(all)));
-    }
 
     std::unique_ptr<Life> life;
     std::optional<HandBack> hand_back;

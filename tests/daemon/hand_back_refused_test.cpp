@@ -1,5 +1,6 @@
 // What clients hand back is believed as far as it can be true; all else is refused, and harms nobody.
 #include "daemon/hand_back_fixture.hpp"
+#include "support/descriptors.hpp"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -8,6 +9,7 @@ namespace shmbus::registry {
 namespace {
 
 using layout::RingState;
+using test::descriptors;
 
 using RefusedTest = TopicHandBackFixture;
 INSTANTIATE_TEST_SUITE_P(Topics, RefusedTest, testing::Values(Retention::memory, Retention::disk),

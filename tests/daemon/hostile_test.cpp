@@ -351,6 +351,33 @@ TEST_F(HostileTest, AnAnswerToNothingEndsTheConnection) {
     expect_service();
 }
 
+TEST_F(HostileTest, MessagesThatNoClientHasAReasonToSendEndTheConnection) {
+    using Message = capnp::rpc::Message;
+    const auto ends = [&](auto fill) {
+        RawClient client(daemon.socket());
+        client.bootstrap();
+        client.hello(); // else it would be cut off for that, after a while
+        (void)client.receive();
+        (void)client.receive();
+        capnp::MallocMessageBuilder message;
+        fill(message.initRoot<Message>());
+        client.send(message);
+        client.expect_hang_up();
+    };
+    // The RPC system would keep what it knows of the connection for ever.
+    ends([](Message::Builder to) {
+        auto resolve = to.initResolve();
+        resolve.setPromiseId(2);
+        resolve.initCap().setSenderPromise(2);
+    });
+    ends([](Message::Builder to) { to.initUnimplemented().initResolve().initCap(); });
+    ends([](Message::Builder to) { to.initDisembargo().initContext().setSenderLoopback(1); });
+    ends([](Message::Builder to) { to.initProvide().setQuestionId(1); });
+    ends([](Message::Builder to) { to.initAccept().setQuestionId(1); });
+    ends([](Message::Builder to) { to.initJoin().setQuestionId(1); });
+    expect_service();
+}
+
 TEST_F(HostileTest, ManyDrainsUnderWayAreRefused) {
     RawClient client(daemon.socket());
     client.bootstrap();

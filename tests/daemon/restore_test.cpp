@@ -5,11 +5,11 @@
 #include "control/session.hpp"
 #include "daemon/raw_client.hpp"
 #include "support/daemon_process.hpp"
+#include "support/descriptors.hpp"
 
 #include <capnp/serialize.h>
 #include <cstring>
 #include <fcntl.h>
-#include <filesystem>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -121,10 +121,8 @@ class RestoreTest : public testing::Test {
                 .getCode();
         }
     }
-    [[nodiscard]] std::ptrdiff_t descriptors() const {
-        const std::filesystem::directory_iterator all("/proc/" + std::to_string(daemon.pid()) +
-                                                      "/fd");
-        return std::distance(begin(all), end(all));
+    [[nodiscard]] std::size_t descriptors() const {
+        return test::descriptors(std::to_string(daemon.pid()));
     }
     void expect_service() { EXPECT_EQ(session->describe_topic("orders").name, "orders"); }
 

@@ -2,6 +2,7 @@
 #include "daemon/storage_fixture.hpp"
 
 #include "daemon/registry/limits.hpp"
+#include "support/descriptors.hpp"
 
 #include <fstream>
 #include <future>
@@ -12,6 +13,7 @@ namespace shmbus::registry {
 namespace {
 
 namespace fs = std::filesystem;
+using test::descriptors;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -67,10 +69,6 @@ class SleepingTest : public StorageFixture {
         std::vector<std::string> names;
         for (const auto& entry : topics().list("", 100).topics) names.push_back(entry.name);
         return names;
-    }
-    static std::size_t descriptors() {
-        const fs::directory_iterator all("/proc/self/fd");
-        return static_cast<std::size_t>(std::distance(fs::begin(all), fs::end(all)));
     }
     static bool is_mapped(const std::string& what) {
         std::ifstream maps("/proc/self/maps");

@@ -1,16 +1,12 @@
 // Bytes that claim to be a configuration, in two files: they are read to the end, or refused with a place and
 // a reason; and a text means the same each time.
 #include "daemon/config/settings.hpp"
-
-#include <cstdlib>
+#include "input.hpp"
 
 using namespace shmbus;
+using test::expect;
 
 namespace {
-
-void expect(bool truth) {
-    if (!truth) std::abort();
-}
 
 /// What was read, or why not.
 std::string outcome(std::span<const config::File> files, config::Settings& settings) {

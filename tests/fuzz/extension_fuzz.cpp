@@ -1,17 +1,14 @@
 // Extension blocks: what can be read lies inside, and what was written is read back.
+#include "input.hpp"
 #include "layout/extension.hpp"
 
-#include <cstdlib>
 #include <string>
 #include <vector>
 
 using namespace shmbus::layout;
+using shmbus::test::expect;
 
 namespace {
-
-void expect(bool truth) {
-    if (!truth) std::abort();
-}
 
 bool within(std::string_view view, const std::vector<std::byte>& block) {
     const auto* first = reinterpret_cast<const char*>(block.data());

@@ -5,19 +5,15 @@
 #include "shmbus/error.hpp"
 #include "spill/segment_view.hpp"
 
-#include <cstdlib>
 #include <vector>
 
 using namespace shmbus;
+using test::expect;
 
 namespace {
 
 constexpr layout::Uuid topic{1};
 constexpr Sequence first = 100;
-
-void expect(bool truth) {
-    if (!truth) std::abort();
-}
 
 class Segment {
   public:

@@ -8,17 +8,13 @@
 #include "store/simulated_files.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 using namespace shmbus;
+using test::expect;
 
 namespace {
 
 constexpr layout::Uuid topic{1};
-
-void expect(bool truth) {
-    if (!truth) std::abort();
-}
 
 std::vector<std::byte> take_bytes(test::Input& input, std::size_t most) {
     std::vector<std::byte> bytes(

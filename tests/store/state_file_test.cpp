@@ -1,6 +1,8 @@
 // A record in two slots: the newest or the one before it, whatever happens.
 #include "daemon/store/state_file.hpp"
 #include "simulated_files.hpp"
+#include "support/descriptors.hpp"
+#include "support/temporary_directory.hpp"
 
 #include "base/hash.hpp"
 
@@ -182,6 +184,22 @@ TEST_F(StateFileTest, GoesOnAfterEveryFailure) {
                 ASSERT_EQ(number_in(left), i) << n;
             }
         }
+}
+
+/// Named publishers and durable subscriptions, of which anybody may make thousands, have one each.
+TEST_F(StateFileTest, IsNotKeptOpen) {
+    const test::TemporaryDirectory temporary;
+    const auto real = open_directory(temporary.path());
+    const auto before = test::descriptors();
+    std::vector<std::unique_ptr<StateFile>> files;
+    for (int i = 0; i < 20; ++i) {
+        files.push_back(std::make_unique<StateFile>(*real, std::to_string(i), topic));
+        write(*files.back(), 1);
+        write(*files.back(), 2);
+    }
+    const StateFile again(*real, "0", topic);
+    EXPECT_EQ(again.as<Record>()->number, 2U);
+    EXPECT_EQ(test::descriptors(), before);
 }
 
 } // namespace
