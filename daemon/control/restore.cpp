@@ -68,6 +68,7 @@ kj::Promise<void> SessionServer::restore(RestoreContext context) {
                 const bool own = shared.policy.has_to_itself(client_->subject());
                 results.setLease(
                     shared.hand_back.take(id(), read_from, {own ? client_->peer.uid : 0, own}));
+                shared.registry.note_return(); // it may have more
                 shared.keep_house();
             });
         })

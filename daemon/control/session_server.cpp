@@ -38,6 +38,7 @@ kj::Promise<void> BusServer::hello(HelloContext context) {
         client_->session = shared.sessions.resume(client_->peer, parameters.getTicket());
         const bool resumed = client_->session.has_value();
         if (!resumed) {
+            if (parameters.getTicket() != 0) shared.registry.note_return();
             client_->session = shared.sessions.open(client_->peer, client_->command);
             shared.watch(*client_->session, std::move(client_->pidfd));
         }

@@ -16,7 +16,8 @@ namespace shmbus::registry {
 std::string kept_as(std::uint64_t number) { return fmt::format("t{}.", number); }
 
 Registry::Registry(Sequence first, spiller::Storage* storage, system::DescriptorStore* descriptors)
-    : missed_until_(grace), first_(first), storage_(storage), descriptors_(descriptors) {}
+    : missed_until_(grace), missed_at_most_(longest_grace), first_(first), storage_(storage),
+      descriptors_(descriptors) {}
 
 void Registry::set_limits(const Limits& limits) {
     limits_ = limits;

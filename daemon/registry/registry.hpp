@@ -67,11 +67,14 @@ class Registry {
     [[nodiscard]] bool is_missed(const std::string& name);
     /// Whether that may be so of any topic.
     [[nodiscard]] bool may_be_handed_back() const { return !missed_until_.passed(); }
+    /// One of these clients is back: the others may be slow, and are waited for as long once more.
+    void note_return() noexcept;
     /// Whether topics are still to be made that are not there, when nobody has handed them back by the end of
     /// `grace`: until then whoever opens one waits.
     void await_topics(bool more_to_come) noexcept { more_to_come_ = more_to_come; }
     /// Clients of an earlier daemon look for this one all 200 ms.
     static constexpr auto grace = std::chrono::milliseconds(500);
+    static constexpr auto longest_grace = std::chrono::seconds(3);
     /// Learns of the topics on disk that were not adopted; they are asleep.
     void bring_back();
 
@@ -169,7 +172,8 @@ class Registry {
     void keep_incidents(Topic& topic) const;
     void save_incidents(Topic& topic);
     void bring_back(const std::string& name);
-    const Deadline missed_until_;
+    Deadline missed_until_;
+    const Deadline missed_at_most_;
     bool more_to_come_ = false;
     Sequence first_;
     Limits limits_;

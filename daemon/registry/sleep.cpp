@@ -148,6 +148,12 @@ bool Registry::is_missed(const std::string& name) {
     return extent.head > extent.written || storage_->is_held(name);
 }
 
+void Registry::note_return() noexcept {
+    if (missed_until_.passed()) return;
+    const Deadline once_more = grace;
+    missed_until_ = once_more.when() < missed_at_most_.when() ? once_more : missed_at_most_;
+}
+
 Registry::Page Registry::list(std::string_view after, std::size_t limit) {
     Page page;
     auto awake = topics_.upper_bound(after);

@@ -35,6 +35,23 @@ TEST_P(GoesOnTest, WithAllItsEvents) {
     EXPECT_EQ(topic->first_hint(), 1U);
 }
 
+/// Where the processor is busy they do not all come at once; but nobody waits for ever, whoever says that he is back.
+TEST(GraceTest, IsLongerWhileClientsComeBack) {
+    Registry topics;
+    const auto began = Deadline::Clock::now();
+    while (topics.may_be_handed_back()) {
+        if (Deadline::Clock::now() < began + 2 * Registry::grace) topics.note_return();
+    }
+    EXPECT_GE(Deadline::Clock::now(), began + 3 * Registry::grace);
+    topics.note_return();
+    EXPECT_FALSE(topics.may_be_handed_back()) << "it is over";
+    Registry others;
+    const auto again = Deadline::Clock::now();
+    while (others.may_be_handed_back()) others.note_return();
+    EXPECT_GE(Deadline::Clock::now(), again + Registry::longest_grace - Registry::grace);
+    EXPECT_LT(Deadline::Clock::now(), again + Registry::longest_grace + std::chrono::seconds(10));
+}
+
 TEST_P(GoesOnTest, ForEverybody) {
     const auto reader = sessions().lease_subscriber(session, topic, {}).entry;
     const auto not_attached = sessions().lease_subscriber(session, topic, {}).entry;

@@ -4,10 +4,9 @@
 #include "control/session.hpp"
 #include "daemon/control/client_state.hpp"
 #include "daemon/control/shares.hpp"
-#include "daemon/raw_client.hpp"
+#include "daemon/hostile_fixture.hpp"
 #include "daemon/refusal.hpp"
 #include "layout/readers.hpp"
-#include "support/daemon_process.hpp"
 
 #include <atomic>
 #include <capnp/serialize.h>
@@ -31,26 +30,6 @@ using namespace std::chrono_literals;
 using test::RawClient;
 using test::refusal;
 using testing::HasSubstr;
-
-class HostileTest : public testing::Test {
-  protected:
-    HostileTest() { session->create_topic("orders", {.retention = Retention::memory}, false); }
-    ~HostileTest() override { EXPECT_TRUE(daemon.process().is_running()); }
-    /// Whether somebody well-behaved is served, on a connection that was there and on a new one.
-    void expect_service() {
-        EXPECT_EQ(session->describe_topic("orders").name, "orders");
-        EXPECT_NO_THROW((void)Session::connect(daemon.socket(), 30s)->list_topics());
-    }
-    [[nodiscard]] std::size_t resident_bytes() const {
-        std::ifstream file("/proc/" + std::to_string(daemon.pid()) + "/statm");
-        std::size_t total = 0;
-        std::size_t resident = 0;
-        file >> total >> resident;
-        return resident * 4096;
-    }
-    test::DaemonProcess daemon;
-    std::shared_ptr<Session> session = Session::connect(daemon.socket(), 30s);
-};
 
 /// A conversation as a client has it: bootstrap, hello, and some calls.
 std::vector<std::byte> conversation() {
@@ -318,108 +297,6 @@ TEST_F(HostileTest, AUserHasOnlySoManySessions) {
     EXPECT_EQ(refused.code, Errc::limit);
     EXPECT_THAT(refused.message, HasSubstr("256 sessions"));
     EXPECT_EQ(session->describe_topic("orders").name, "orders");
-}
-
-/// The RPC system would keep a table entry for each.
-TEST_F(HostileTest, ACallWithCapabilitiesEndsTheConnection) {
-    RawClient client(daemon.socket());
-    client.bootstrap();
-    client.hello();
-    (void)client.receive();
-    (void)client.receive();
-    capnp::MallocMessageBuilder message;
-    auto call = message.initRoot<capnp::rpc::Message>().initCall();
-    call.setQuestionId(2);
-    auto target = call.initTarget().initPromisedAnswer();
-    target.setQuestionId(1);
-    target.initTransform(1)[0].setGetPointerField(0);
-    call.setInterfaceId(capnp::typeId<protocol::Session>());
-    call.initParams().initCapTable(1)[0].setSenderPromise(7);
-    client.send(message);
-    client.expect_hang_up();
-    expect_service();
-}
-
-TEST_F(HostileTest, AnAnswerToNothingEndsTheConnection) {
-    RawClient client(daemon.socket());
-    client.bootstrap();
-    (void)client.receive();
-    capnp::MallocMessageBuilder message;
-    message.initRoot<capnp::rpc::Message>().initReturn().setAnswerId(0);
-    client.send(message);
-    client.expect_hang_up();
-    expect_service();
-}
-
-TEST_F(HostileTest, MessagesThatNoClientHasAReasonToSendEndTheConnection) {
-    using Message = capnp::rpc::Message;
-    const auto ends = [&](auto fill) {
-        RawClient client(daemon.socket());
-        client.bootstrap();
-        client.hello(); // else it would be cut off for that, after a while
-        (void)client.receive();
-        (void)client.receive();
-        capnp::MallocMessageBuilder message;
-        fill(message.initRoot<Message>());
-        client.send(message);
-        client.expect_hang_up();
-    };
-    // The RPC system would keep what it knows of the connection for ever.
-    ends([](Message::Builder to) {
-        auto resolve = to.initResolve();
-        resolve.setPromiseId(2);
-        resolve.initCap().setSenderPromise(2);
-    });
-    ends([](Message::Builder to) { to.initUnimplemented().initResolve().initCap(); });
-    ends([](Message::Builder to) { to.initDisembargo().initContext().setSenderLoopback(1); });
-    ends([](Message::Builder to) { to.initProvide().setQuestionId(1); });
-    ends([](Message::Builder to) { to.initAccept().setQuestionId(1); });
-    ends([](Message::Builder to) { to.initJoin().setQuestionId(1); });
-    expect_service();
-}
-
-TEST_F(HostileTest, ManyDrainsUnderWayAreRefused) {
-    RawClient client(daemon.socket());
-    client.bootstrap();
-    client.hello();
-    (void)client.receive();
-    (void)client.receive();
-    const auto lease = session->open_subscriber("orders");
-    // A subscriber that is attached and never acknowledges keeps a drain waiting.
-    const base::Mapping readers(lease.readers, base::Access::read_write,
-                                layout::readers_geometry_of(lease.parameters).total_bytes);
-    const auto publisher = session->open_publisher("orders");
-    const base::Mapping ring(publisher.ring, base::Access::read_write,
-                             layout::geometry_of(lease.parameters).total_bytes);
-    reinterpret_cast<layout::RingHeader*>(ring.bytes().data())->tail.store_release(2);
-    reinterpret_cast<layout::ReaderEntry*>(readers.bytes().data() +
-                                           layout::readers_geometry_of(lease.parameters).entries)
-        ->attach.store_release(layout::attach_word(lease.token, layout::ReaderMode::gate));
-    constexpr std::uint32_t refused_question = 2 + ClientState::max_drains;
-    for (std::uint32_t question = 2; question <= refused_question; ++question) {
-        capnp::MallocMessageBuilder message;
-        auto call = message.initRoot<capnp::rpc::Message>().initCall();
-        call.setQuestionId(question);
-        auto target = call.initTarget().initPromisedAnswer();
-        target.setQuestionId(1);
-        target.initTransform(1)[0].setGetPointerField(0);
-        call.setInterfaceId(capnp::typeId<protocol::Session>());
-        call.setMethodId(4);
-        auto parameters =
-            call.initParams().getContent().initAs<protocol::Session::DrainTopicParams>();
-        parameters.setName("orders");
-        parameters.setTimeoutMs(60'000);
-        client.send(message);
-    }
-    const auto answer = client.receive(); // the only one: the others wait
-    ASSERT_TRUE(answer);
-    capnp::FlatArrayMessageReader reader(*answer);
-    const auto returned = reader.getRoot<capnp::rpc::Message>().getReturn();
-    EXPECT_EQ(returned.getAnswerId(), refused_question);
-    const auto refused =
-        returned.getResults().getContent().getAs<protocol::Session::DrainTopicResults>();
-    EXPECT_EQ(refused.getRefusal().getCode(), static_cast<int>(Errc::limit));
-    expect_service();
 }
 
 } // namespace

@@ -76,8 +76,8 @@ SHMBUS_WORKER(scribble_ring) {
 /// hoard SOCKET: keeps whatever it gets.
 SHMBUS_WORKER(hoard) {
     Bus bus({.socket = args.text(0)});
-    auto subscription = bus.subscribe("victim", {.lossy = true});
-    std::vector<Event> kept(64); // as many as there may be
+    auto subscription = bus.subscribe("victim"); // publishers wait for it, until it is evicted
+    std::vector<Event> kept(64);                 // as many as there may be
     say("waits");
     for (auto& event : kept) {
         auto received = subscription.receive(patience);
