@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <stdexcept>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,8 @@ constexpr int channel_fd = 3;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(1); // it died before that
     ::setpgid(0, 0);                       // what a terminal sends is not for it
+    constexpr int behind = 10; // there are many of them, and one that checks what they do
+    (void)::setpriority(PRIO_PROCESS, 0, behind);
     if (channel == channel_fd)
         ::fcntl(channel, F_SETFD, 0);
     else
