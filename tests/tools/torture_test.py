@@ -28,6 +28,8 @@ class TortureTest(unittest.TestCase):
 
     def start(self, *arguments, **env):
         path = f"{harness.SHMBUSD.parent}:{os.environ['PATH']}"
+        # What a sanitizer keeps back of freed memory would look like growth.
+        env.setdefault("ASAN_OPTIONS", os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4")
         return subprocess.Popen(
             [harness.SHMBUS, "torture", "--directory", self.directory, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -47,7 +47,8 @@ struct Task {
 };
 
 struct Shared {
-    static constexpr std::size_t capacity = std::size_t{1} << 13U;
+    /// A round takes no longer than these.
+    static constexpr std::size_t capacity = std::size_t{1} << 10U;
     alignas(64) std::atomic<std::uint64_t> written = 0;
     Task task;
     std::array<Record, capacity> records{};
