@@ -42,10 +42,7 @@ std::vector<Incident> Registry::incidents(const std::string& name, std::uint64_t
     const auto entry = look(name);
     if (entry.awake) return entry.awake->incidents().list(after, limit);
     const auto directory = store::open_directory(entry.directory);
-    auto all = Incidents::load(*directory, entry.record.uuid);
-    std::erase_if(all, [&](const Incident& incident) { return incident.number <= after; });
-    if (all.size() > limit) all.resize(limit);
-    return all;
+    return Incidents::load(*directory, entry.record.uuid, after, limit);
 }
 
 } // namespace shmbus::registry

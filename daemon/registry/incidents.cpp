@@ -46,13 +46,15 @@ Incident incident_of(const IncidentRecord& record) {
             .last = record.last};
 }
 
-std::vector<Incident> incidents_in(const IncidentTable& table, const layout::Uuid& topic) {
-    std::vector<Incident> all;
+std::vector<Incident> incidents_in(const IncidentTable& table, const layout::Uuid& topic,
+                                   std::uint64_t after, std::size_t limit) {
+    std::vector<Incident> found;
     for (const auto& record : table.records)
-        if (is_whole(record, topic)) all.push_back(incident_of(record));
-    std::sort(all.begin(), all.end(),
+        if (is_whole(record, topic) && record.number > after) found.push_back(incident_of(record));
+    std::sort(found.begin(), found.end(),
               [](const Incident& a, const Incident& b) { return a.number < b.number; });
-    return all;
+    if (found.size() > limit) found.resize(limit);
+    return found;
 }
 
 bool exists(const store::Directory& directory) {
@@ -107,10 +109,7 @@ void Incidents::note(const Incident& what, const Holder& who) noexcept {
 }
 
 std::vector<Incident> Incidents::list(std::uint64_t after, std::size_t limit) const {
-    auto all = incidents_in(table_, topic_);
-    std::erase_if(all, [&](const Incident& incident) { return incident.number <= after; });
-    if (all.size() > limit) all.resize(limit);
-    return all;
+    return incidents_in(table_, topic_, after, limit);
 }
 
 void Incidents::keep_in(std::unique_ptr<store::Directory> directory) {
@@ -140,8 +139,9 @@ void Incidents::save() {
     saved_ = last_number_;
 }
 
-std::vector<Incident> Incidents::load(store::Directory& directory, const layout::Uuid& topic) {
-    return incidents_in(*table_in(directory), topic);
+std::vector<Incident> Incidents::load(store::Directory& directory, const layout::Uuid& topic,
+                                      std::uint64_t after, std::size_t limit) {
+    return incidents_in(*table_in(directory), topic, after, limit);
 }
 
 } // namespace shmbus::registry

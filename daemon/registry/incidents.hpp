@@ -6,7 +6,6 @@
 // power loss tears is left out.
 #pragma once
 
-#include "base/atomic.hpp"
 #include "daemon/registry/holder.hpp"
 #include "daemon/store/files.hpp"
 #include "layout/ring.hpp"
@@ -56,9 +55,10 @@ class Incidents {
     /// What is new, if it is kept at all. @throws store::FileError
     void save();
 
-    /// Those of a topic that is asleep. @throws store::FileError
+    /// The same of a topic that is asleep. @throws store::FileError
     [[nodiscard]] static std::vector<Incident> load(store::Directory& directory,
-                                                    const layout::Uuid& topic);
+                                                    const layout::Uuid& topic, std::uint64_t after,
+                                                    std::size_t limit);
 
   private:
     void find_ends() noexcept;

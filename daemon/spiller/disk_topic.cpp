@@ -214,7 +214,7 @@ void DiskTopic::expire() {
     if (log_.segments().size() == segments_at_expiry_ && now < next_expiry_) return;
     next_expiry_ = now + (degraded_ ? urgent_expiry_interval : expiry_interval);
     try {
-        store::Situation situation{base::wall_ns(), open_.directory->free_bytes(), {}};
+        store::Situation situation{base::wall_ns(), {}};
         if (policy_.hold) situation.hold = held_above_.load();
         const auto facts = catalog_.update();
         const std::size_t count = store::expendable(

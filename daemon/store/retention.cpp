@@ -24,7 +24,6 @@ std::size_t expendable(std::span<const SegmentFacts> segments, const Limits& lim
     std::uint64_t bytes = 0;
     for (const auto& segment : segments) bytes += segment.bytes;
     const Sequence newest = segments.back().last;
-    std::uint64_t freed = 0;
     std::size_t count = 0;
     const auto is_too_old = [&] {
         if (!limits.max_age_ns) return false;
@@ -36,11 +35,9 @@ std::size_t expendable(std::span<const SegmentFacts> segments, const Limits& lim
         const bool is_beyond_cap = limits.hold_cap_bytes && bytes > *limits.hold_cap_bytes;
         if (is_held && !is_beyond_cap) break;
         const bool may_go = (limits.max_bytes && bytes > *limits.max_bytes) ||
-                            (limits.max_events && newest - segment.last >= *limits.max_events) ||
-                            situation.free_bytes + freed < limits.reserve_bytes;
+                            (limits.max_events && newest - segment.last >= *limits.max_events);
         if (!is_held && !may_go && !is_too_old()) break;
         bytes -= segment.bytes;
-        freed += segment.bytes;
         ++count;
     }
     return count;

@@ -5,7 +5,7 @@
 // which are a limit of the disk and are kept to.
 //
 // What somebody still needs (above the hold) stays in spite of the limits, up to a hard cap in bytes.
-// When the disk runs low, everything goes that nobody holds.
+// A disk that runs low is not a reason: what was kept stays, and publishers are told (log.hpp).
 #pragma once
 
 #include "daemon/store/log.hpp"
@@ -20,12 +20,10 @@ struct Limits {
     std::optional<std::uint64_t> max_bytes = {};
     std::optional<std::uint64_t> max_events = {}; // sequences, rather
     std::optional<std::uint64_t> hold_cap_bytes = {};
-    std::uint64_t reserve_bytes = 0; // of the disk, to be left free
 };
 
 struct Situation {
     std::uint64_t now_ns = 0;
-    std::uint64_t free_bytes = 0;
     /// Everything above is needed; nothing when nobody holds anything.
     std::optional<Sequence> hold = {};
 };

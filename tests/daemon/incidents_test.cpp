@@ -24,6 +24,10 @@ class IncidentsTest : public testing::Test {
   protected:
     std::unique_ptr<IncidentTable> table = std::make_unique<IncidentTable>();
     test::SimulatedDisk disk;
+
+    [[nodiscard]] std::vector<Incident> saved(const layout::Uuid& topic) {
+        return Incidents::load(*disk.open(), topic, 0, 10);
+    }
 };
 
 TEST_F(IncidentsTest, AreWhatWasNoted) {
@@ -105,9 +109,8 @@ TEST_F(IncidentsTest, TheFileHasThemForTheNextMemory) {
     incidents.save();
     EXPECT_FALSE(incidents.has_unsaved());
     incidents.note({.kind = recovered});
-    const auto directory = disk.open();
-    EXPECT_THAT(kinds(Incidents::load(*directory, uuid)), ElementsAre(degraded, publisher_opened));
-    EXPECT_THAT(Incidents::load(*directory, layout::Uuid{8}), IsEmpty());
+    EXPECT_THAT(kinds(saved(uuid)), ElementsAre(degraded, publisher_opened));
+    EXPECT_THAT(saved(layout::Uuid{8}), IsEmpty());
 
     const auto other = std::make_unique<IncidentTable>();
     Incidents next(*other, uuid);
@@ -116,8 +119,7 @@ TEST_F(IncidentsTest, TheFileHasThemForTheNextMemory) {
     EXPECT_THAT(kinds(next.list(0, 10)), ElementsAre(degraded, publisher_opened, lost));
     EXPECT_EQ(next.list(0, 10).back().number, 3U);
     next.save();
-    EXPECT_THAT(kinds(Incidents::load(*directory, uuid)),
-                ElementsAre(degraded, publisher_opened, lost));
+    EXPECT_THAT(kinds(saved(uuid)), ElementsAre(degraded, publisher_opened, lost));
 }
 
 TEST_F(IncidentsTest, WhatIsTornInTheFileIsLeftOut) {
@@ -129,9 +131,9 @@ TEST_F(IncidentsTest, WhatIsTornInTheFileIsLeftOut) {
     const auto file = directory->open("incidents", store::Directory::Access::write);
     const std::size_t third = (IncidentTable::of_each + 2) * sizeof(IncidentRecord);
     file->write_at(std::as_bytes(std::span("?", 1)), third + sizeof(IncidentRecord) / 2);
-    EXPECT_EQ(Incidents::load(*directory, uuid).size(), 4U);
+    EXPECT_EQ(saved(uuid).size(), 4U);
     file->truncate(third);
-    EXPECT_EQ(Incidents::load(*directory, uuid).size(), 2U);
+    EXPECT_EQ(saved(uuid).size(), 2U);
 }
 
 TEST_F(IncidentsTest, WhatCannotBeWrittenIsTriedAgain) {
@@ -142,8 +144,7 @@ TEST_F(IncidentsTest, WhatCannotBeWrittenIsTriedAgain) {
     EXPECT_THROW(incidents.save(), store::FileError);
     EXPECT_TRUE(incidents.has_unsaved());
     incidents.save();
-    const auto directory = disk.open();
-    EXPECT_THAT(kinds(Incidents::load(*directory, uuid)), ElementsAre(evicted));
+    EXPECT_THAT(kinds(saved(uuid)), ElementsAre(evicted));
 }
 
 /// What daemon and clients do to a topic.

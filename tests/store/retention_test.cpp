@@ -69,13 +69,6 @@ TEST(Retention, AHoldEndsAtItsCap) {
     EXPECT_EQ(gone({.hold_cap_bytes = 0}, {.hold = 0}), 9U);
 }
 
-TEST(Retention, TheReserveTakesWhatNobodyHolds) {
-    EXPECT_EQ(gone({.reserve_bytes = 1'000}, {.free_bytes = 1'000}), 0U);
-    EXPECT_EQ(gone({.reserve_bytes = 1'000}, {.free_bytes = 750}), 3U);
-    EXPECT_EQ(gone({.reserve_bytes = 1'000}, {.free_bytes = 750, .hold = 20}), 2U);
-    EXPECT_EQ(gone({.reserve_bytes = 1'000'000}, {.free_bytes = 0}), 9U);
-}
-
 TEST(Retention, TheLimitThatTakesMostCounts) {
     EXPECT_EQ(gone({.max_age_ns = 50, .max_bytes = 500, .max_events = 90}, {.now_ns = 61}), 5U);
     EXPECT_EQ(gone({.max_age_ns = 50, .max_bytes = 500, .max_events = 20}, {.now_ns = 61}), 8U);
