@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-[[noreturn]] void refuse(std::string_view text, std::string_view accepted) {
+[[noreturn]] void refuse_as_not(std::string_view text, std::string_view accepted) {
     throw Error(Errc::bad_argument, fmt::format("'{}' is not {}", printable(text), accepted));
 }
 
@@ -61,7 +61,7 @@ Nanoseconds parse_duration(std::string_view text) {
                                                 {"d", 86400e9}}};
     if (text == "0") return 0ns;
     const auto value = parse_with_unit(text, units);
-    if (!value || *value >= int64_end) refuse(text, "a duration such as 500ms, 5s, 2m, 1h");
+    if (!value || *value >= int64_end) refuse_as_not(text, "a duration such as 500ms, 5s, 2m, 1h");
     return Nanoseconds(std::llround(*value));
 }
 
@@ -95,7 +95,7 @@ std::uint64_t parse_size(std::string_view text) {
                                                  {"TiB", k * k * k * k}}};
     const auto value = parse_with_unit(text, units);
     if (!value || *value >= int64_end || *value != std::floor(*value))
-        refuse(text, "a size such as 4096, 64K, 16M, 1G");
+        refuse_as_not(text, "a size such as 4096, 64K, 16M, 1G");
     return static_cast<std::uint64_t>(*value);
 }
 
@@ -117,8 +117,8 @@ std::uint64_t parse_number(std::string_view text, std::uint64_t least, std::uint
     const auto [stop, error] = std::from_chars(text.data(), end, value);
     if (error == std::errc() && stop == end && value >= least && value <= most) return value;
     if (most == std::numeric_limits<std::uint64_t>::max())
-        refuse(text, fmt::format("a number from {} up", least));
-    refuse(text, fmt::format("a number from {} to {}", least, most));
+        refuse_as_not(text, fmt::format("a number from {} up", least));
+    refuse_as_not(text, fmt::format("a number from {} to {}", least, most));
 }
 
 } // namespace shmbus::text
