@@ -12,7 +12,7 @@ namespace shmbus::control {
 namespace {
 
 /// kj counts nanoseconds too, but a deadline far off must not overflow when it is added to now.
-kj::Duration to_kj(std::chrono::nanoseconds time) {
+kj::Duration duration_of(std::chrono::nanoseconds time) {
     using std::chrono::nanoseconds;
     constexpr nanoseconds longest = std::chrono::hours(24 * 365);
     return std::clamp(time, nanoseconds(0), longest).count() * kj::NANOSECONDS;
@@ -82,7 +82,7 @@ std::shared_ptr<Caller> Caller::make(const std::string& socket, std::chrono::nan
 Caller::Caller(std::string path, std::chrono::nanoseconds request_timeout)
     : socket(std::move(path)), timeout(request_timeout) {
     thread_.run([this](kj::AsyncIoContext& io) -> kj::Promise<void> {
-        link_ = kj::heap<Link>(io, socket, to_kj(timeout));
+        link_ = kj::heap<Link>(io, socket, duration_of(timeout));
         return kj::READY_NOW;
     });
 }
@@ -105,7 +105,7 @@ void Caller::run(const std::string& doing, std::chrono::nanoseconds limit, Troub
     if (!thread_.is_mine())
         throw Error(Errc::unsupported, "a bus does not survive fork(): open it anew in the child");
     thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
-        auto late = link_->timer().afterDelay(to_kj(limit)).then([&] {
+        auto late = link_->timer().afterDelay(duration_of(limit)).then([&] {
             trouble.note(Error(Errc::timed_out, "the daemon at " + socket +
                                                     " did not answer in time while " + doing +
                                                     "; is it stopped?"));
@@ -208,7 +208,7 @@ void Caller::release(std::uint64_t lease) noexcept {
     try {
         thread_.run([&](kj::AsyncIoContext&) -> kj::Promise<void> {
             return link_->release(lease)
-                .exclusiveJoin(link_->timer().afterDelay(to_kj(timeout)))
+                .exclusiveJoin(link_->timer().afterDelay(duration_of(timeout)))
                 .catch_([](kj::Exception&&) {}); // when this process dies the entry is free anyway
         });
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): best effort, as above
