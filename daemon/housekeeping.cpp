@@ -1,5 +1,6 @@
 #include "daemon/housekeeping.hpp"
 
+#include "daemon/system/notify.hpp"
 #include "daemon/system/service.hpp"
 
 #include <fmt/format.h>

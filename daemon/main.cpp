@@ -146,7 +146,17 @@ void say_ready(Housekeeping& house) {
     system::announce_ready();
 }
 
+/// A limit for files is memory's, too: then it is refused. A reload that is asked for now waits its turn.
+void prepare_signals() {
+    ::signal(SIGXFSZ, SIG_IGN);
+    sigset_t early;
+    ::sigemptyset(&early);
+    ::sigaddset(&early, SIGHUP);
+    ::sigprocmask(SIG_BLOCK, &early, nullptr);
+}
+
 void run(const Options& options) {
+    prepare_signals();
     const auto source =
         config::find_source(options.config, base::chosen_socket(options.socket), scope_of(options));
     const auto settings = config::load(source);

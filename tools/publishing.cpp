@@ -100,6 +100,11 @@ void Publishing::wait_until_durable(Sequence last) {
                           fmt::format("topic '{}' is not made to survive a power loss: it is in "
                                       "memory, or its sync is 'none'; the events were published",
                                       arguments_.topic));
+        case Durability::closed:
+            throw Failure(ExitCode::refused,
+                          fmt::format("topic '{}' was removed before all was on disk; the events "
+                                      "were published",
+                                      arguments_.topic));
         case Durability::timed_out:
             if (deadline.passed())
                 throw Failure(ExitCode::timed_out,

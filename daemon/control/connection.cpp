@@ -8,12 +8,6 @@ namespace shmbus::control {
 
 namespace {
 
-kj::Own<kj::AsyncCapabilityStream> wrap(kj::LowLevelAsyncIoProvider& io, base::Fd socket) {
-    using Io = kj::LowLevelAsyncIoProvider;
-    return io.wrapUnixSocketFd(socket.release(),
-                               Io::TAKE_OWNERSHIP | Io::ALREADY_CLOEXEC | Io::ALREADY_NONBLOCK);
-}
-
 capnp::ReaderOptions reader_options() {
     capnp::ReaderOptions options;
     options.traversalLimitInWords = max_message_words;
@@ -29,9 +23,9 @@ capnp::TwoPartyVatNetwork& connected(BoundedStream& stream, capnp::TwoPartyVatNe
 } // namespace
 
 Connection::Connection(kj::LowLevelAsyncIoProvider& io, base::Fd socket,
-                       std::shared_ptr<ClientState> client)
-    : client_(std::move(client)), socket_(wrap(io, std::move(socket))),
-      stream_(*socket_,
+                       std::shared_ptr<ClientState> client, system::Closing closing)
+    : client_(std::move(client)), socket_(io, std::move(socket), std::move(closing)),
+      stream_(socket_,
               [state = client_.get()] {
                   if (!state->in_flight.empty()) state->in_flight.pop_front();
               }),

@@ -39,6 +39,20 @@ registry::HandedBack read(protocol::Mapped::Reader from) {
 
 } // namespace
 
+bool SessionServer::may_hand_back(const std::string& topic) const {
+    return client_->context.policy.may(Right::publish, client_->subject(), topic);
+}
+
+/// Who may not hand it back itself waits for somebody who may.
+kj::Promise<void> SessionServer::await_adoption(const std::string& topic) {
+    const auto& shared = client_->context;
+    if (may_hand_back(topic) || !shared.registry.may_be_handed_back() ||
+        shared.registry.awake(topic))
+        return kj::READY_NOW;
+    constexpr auto pause = 20 * kj::MILLISECONDS;
+    return shared.timer.afterDelay(pause).then([this, topic] { return await_adoption(topic); });
+}
+
 kj::Promise<void> SessionServer::restore(RestoreContext context) {
     auto what = kj::heap<registry::HandedBack>();
     auto& handed = *what;
@@ -55,7 +69,9 @@ kj::Promise<void> SessionServer::restore(RestoreContext context) {
     auto late = client_->context.timer.afterDelay(longest_handover).then([] {
         kj::throwFatalException(KJ_EXCEPTION(FAILED, "no descriptors came"));
     });
+    const auto topic = to_string(from.getTopic());
     return received.exclusiveJoin(kj::mv(late))
+        .then([this, topic] { return await_adoption(topic); })
         .then([this, context, &handed]() mutable {
             return answer(context, "restore", [&](auto parameters, auto results) {
                 auto read_from = read(parameters.getMapped());
@@ -66,8 +82,9 @@ kj::Promise<void> SessionServer::restore(RestoreContext context) {
                 auto& shared = client_->context;
                 // On a bus that others use, nobody gets a topic by the death of a daemon.
                 const bool own = shared.policy.has_to_itself(client_->subject());
-                results.setLease(
-                    shared.hand_back.take(id(), read_from, {own ? client_->peer.uid : 0, own}));
+                results.setLease(shared.hand_back.take(
+                    id(), read_from,
+                    {own ? client_->peer.uid : 0, own, may_hand_back(read_from.topic)}));
                 shared.registry.note_return(); // it may have more
                 shared.keep_house();
             });

@@ -23,8 +23,10 @@ class Server final : private kj::TaskSet::ErrorHandler {
 
   private:
     void admit(base::Fd socket);
+    void connect(base::Fd& socket, base::Peer peer);
     [[nodiscard]] bool has_room_for(const ClientState& client);
     void finished(Connection& connection);
+    [[nodiscard]] bool has_much_to_close() const;
     void taskFailed(kj::Exception&& e) override;
 
     kj::AsyncIoContext& io_;
@@ -32,7 +34,12 @@ class Server final : private kj::TaskSet::ErrorHandler {
     Context& context_;
     kj::UnixEventPort::FdObserver incoming_;
     std::set<Connection*> connections_;
-    std::map<uid_t, std::size_t> connections_of_user_;
+    struct OfUser {
+        std::size_t connections = 0;
+        /// Sockets, and what came through them, that the user may make slow to close.
+        system::Closing closing = std::make_shared<std::atomic<unsigned>>(0);
+    };
+    std::map<uid_t, OfUser> of_user_;
     std::size_t connections_of_strangers_ = 0;
     kj::TaskSet tasks_;
 };

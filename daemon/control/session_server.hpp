@@ -47,6 +47,8 @@ class SessionServer final : public protocol::Session::Server {
 
   private:
     void require(Right right, const std::string& topic) const;
+    [[nodiscard]] bool may_hand_back(const std::string& topic) const;
+    [[nodiscard]] kj::Promise<void> await_adoption(const std::string& topic);
     /// Calls `work` once clients of an earlier daemon had time to hand the topic back.
     template <class Work> kj::Promise<void> when_settled(const std::string& topic, Work work);
     kj::Promise<void> open_publisher(OpenPublisherContext& context);

@@ -4,6 +4,7 @@
 #include "daemon/parent/descriptor_store.hpp"
 #include "daemon/parent/notify_socket.hpp"
 #include "daemon/parent/signals.hpp"
+#include "daemon/system/closer.hpp"
 #include "daemon/system/hangup.hpp"
 #include "daemon/system/log.hpp"
 #include "daemon/system/service.hpp"
@@ -72,7 +73,7 @@ class Parent {
   private:
     void start();
     [[noreturn]] void become_worker(pid_t parent) noexcept;
-    void wait() const;
+    void wait();
     [[nodiscard]] bool worker_is_dead() const;
     void hear();
     std::string heed(Notification& message);
@@ -130,7 +131,7 @@ void Parent::start() {
                                        std::strerror(errno), delay.count()));
 }
 
-/// No thread of the parent can have been in the middle of something.
+/// No thread of the parent can have been in the middle of something: those it has only close descriptors.
 void Parent::become_worker(pid_t parent) noexcept {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (::getppid() != parent) std::_Exit(EXIT_FAILURE); // it died before
@@ -147,12 +148,17 @@ void Parent::become_worker(pid_t parent) noexcept {
     std::_Exit(status_cannot_run);
 }
 
-void Parent::wait() const {
+/// Who was stopped itself has not heard what the worker said meanwhile.
+void Parent::wait() {
     pollfd sources[] = {{.fd = notifications_.fd().get(), .events = POLLIN, .revents = 0},
                         {.fd = signals_.fd().get(), .events = POLLIN, .revents = 0}};
     const Deadline deadline = worker_ == nobody ? next_start_ : hangs_at_;
     if (::poll(sources, std::size(sources), milliseconds_to(deadline)) < 0 && errno != EINTR)
         base::throw_system("waiting for a worker");
+    constexpr auto late = std::chrono::seconds(1);
+    const bool was_stopped =
+        !deadline.is_never() && Deadline::Clock::now() > deadline.when() + late;
+    if (was_stopped && worker_ != nobody) hangs_at_ = ready_ ? patience_.watchdog : patience_.start;
 }
 
 bool Parent::worker_is_dead() const {
@@ -167,9 +173,12 @@ void Parent::hear() {
     for (int i = 0; i < longest_queue; ++i) {
         auto message = notifications_.receive();
         if (!message) return;
-        const std::string trouble = message->sender != worker_ ? "it is not the worker"
-                                    : !message->fault.empty()  ? message->fault
-                                                               : heed(*message);
+        const bool is_strangers = message->sender != worker_;
+        if (is_strangers)
+            for (auto& fd : message->descriptors) system::close_elsewhere(std::move(fd));
+        const std::string trouble = is_strangers              ? "it is not the worker"
+                                    : !message->fault.empty() ? message->fault
+                                                              : heed(*message);
         if (!trouble.empty())
             log_.log(Level::warning, fmt::format("a notification of process {} is ignored: {}",
                                                  message->sender, trouble));

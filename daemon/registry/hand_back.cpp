@@ -61,6 +61,13 @@ std::shared_ptr<Topic> HandBack::topic_of(const HandedBack& what, Owner owner) {
 std::shared_ptr<Topic> HandBack::adopt(const HandedBack& what, Owner owner) {
     if (topics_.topic_of(what.ring) || topics_.topic_of(what.readers))
         throw Error(Errc::damaged, "topic " + what.topic + ": this is another topic's memory");
+    if (!owner.may_publish)
+        throw Error(Errc::permission, "topic " + what.topic +
+                                          ": its memory is taken back from who may publish to it, "
+                                          "and none did in time");
+    if (!owner.is_alone && !topics_.may_be_handed_back())
+        throw Error(Errc::no_such_topic,
+                    "topic " + what.topic + ": its memory comes too long after its daemon's death");
     const auto [record, first] = topics_.record_for(what.topic, what.uuid, what.ring, owner.uid);
     auto memory = TopicMemory::adopt(what.uuid, Topic::parameters_of(record.options, first),
                                      what.ring, what.readers);

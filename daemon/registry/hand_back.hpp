@@ -37,10 +37,13 @@ class HandBack {
              std::function<void(SessionId, base::Fd pidfd)> watch)
         : topics_(topics), sessions_(sessions), watch_(std::move(watch)) {}
 
-    /// Whose the memory of a topic is that nobody knows any more.
+    /// Whose the memory of a topic is that nobody knows any more. It becomes the topic's as it is, so it is taken
+    /// from who could write to it anyway, and on a bus that others use only as long as clients are waited for:
+    /// later, it is as likely something that somebody made up.
     struct Owner {
         uid_t uid;
         bool is_alone = false; // nobody else but root is on this bus
+        bool may_publish = true;
     };
     /// @returns the lease that goes on, in `session` @throws Error
     Sessions::LeaseId take(SessionId session, const HandedBack& what, Owner owner);

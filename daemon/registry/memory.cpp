@@ -5,6 +5,8 @@
 #include "ring/recovery.hpp"
 #include "shmbus/error.hpp"
 
+#include <fcntl.h>
+
 namespace shmbus::registry {
 
 namespace {
@@ -65,6 +67,16 @@ TopicMemory TopicMemory::adopt(const layout::Uuid& uuid, const layout::RingParam
 ring::Topic TopicMemory::view() const noexcept {
     return {ring::RingView(ring_mapping_.bytes(), parameters_),
             ring::ReadersView(readers_mapping_.bytes(), parameters_)};
+}
+
+void TopicMemory::free() const noexcept {
+    const auto empty = [](const base::Fd& fd, std::uint64_t from, std::uint64_t to) {
+        constexpr int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+        // What cannot be freed is as it was.
+        (void)::fallocate(fd.get(), mode, static_cast<off_t>(from), static_cast<off_t>(to - from));
+    };
+    empty(ring_.writable, layout::page, layout::geometry_of(parameters_).total_bytes);
+    empty(readers_.writable, 0, layout::readers_geometry_of(parameters_).total_bytes);
 }
 
 namespace {

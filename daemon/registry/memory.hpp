@@ -30,6 +30,10 @@ class TopicMemory {
     [[nodiscard]] const Descriptors& readers() const noexcept { return readers_; }
     [[nodiscard]] ring::Topic view() const noexcept;
 
+    /// Takes it away from whoever has a descriptor of it still, but for what says that it has ended: nobody is
+    /// charged for it any more.
+    void free() const noexcept;
+
   private:
     TopicMemory(const layout::RingParameters& parameters, Descriptors ring, Descriptors readers);
     layout::RingParameters parameters_;

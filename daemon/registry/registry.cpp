@@ -70,6 +70,10 @@ void Registry::carry_on(const std::shared_ptr<Topic>& topic) {
     auto log = storage_->open(name, *stored);
     if (log.log->next() > topic->head_hint() + 1)
         throw Error(Errc::damaged, "topic " + name + ": the disk is ahead of the ring");
+    constexpr Sequence far = Sequence{1}
+                             << 40U; // beyond what was promised, as fast as publishers may be
+    if (topic->head_hint() > std::max(log.log->leased(), log.log->next()) + far)
+        throw Error(Errc::damaged, "topic " + name + ": the ring is far ahead of the disk");
     topic->set_state(topic->state());
     carry(topic, std::move(log));
 }
@@ -83,6 +87,8 @@ Registry::Origin Registry::record_for(const std::string& name, const layout::Uui
     if (asleep != asleep_.end()) {
         if (asleep->second.record.uuid != uuid)
             throw Error(Errc::no_such_topic, "topic " + name + " is another one now");
+        if (!was_in_use(name, asleep->second))
+            throw Error(Errc::no_such_topic, "topic " + name + " is on disk, all of it");
         return {asleep->second.record, parameters.first_sequence};
     }
     if (parameters.gate != static_cast<std::uint8_t>(layout::GateKind::readers))
@@ -250,6 +256,7 @@ void Registry::remove(const std::shared_ptr<Topic>& topic, bool force) {
     topic->subscriptions().keep_nowhere();
     std::erase_if(removed_, [](const auto& gone) { return gone.expired(); });
     removed_.emplace_back(topic);
+    topic->free_memory_at_end(true);
     topic->set_state(layout::RingState::removed);
     forget(*topic);
     topics_.erase(topic->name());
@@ -287,6 +294,8 @@ bool Registry::has_chores() const {
 std::vector<std::string> Registry::close_all(Deadline deadline) {
     take_stock();
     for (const auto& [name, topic] : topics_) topic->set_state(layout::RingState::closed);
+    for (const auto& removed : removed_) // who still reads what was removed goes on
+        if (const auto topic = removed.lock()) topic->free_memory_at_end(false);
     std::vector<std::string> late;
     for (const auto& [name, topic] : topics_)
         if (topic->disk() && topic->publisher_count() + topic->subscriber_count() != 0)

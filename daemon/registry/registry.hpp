@@ -157,6 +157,7 @@ class Registry {
     };
     [[nodiscard]] std::shared_ptr<Topic> wake(const std::string& name);
     [[nodiscard]] Entry entry_of(const std::string& name, Asleep& asleep);
+    [[nodiscard]] bool was_in_use(const std::string& name, Asleep& asleep);
     static bool is_unused(const Topic& topic);
     static std::uint64_t behind_of(const Topic& topic, const spiller::Kept& kept);
     static bool is_idle(const Topic& topic);

@@ -298,6 +298,8 @@ bool Sessions::connection_closed(SessionId session) noexcept {
     const auto found = sessions_.find(session);
     if (found == sessions_.end()) return true;
     found->second.connected = false;
+    if (found->second.thread_ended && base::is_running(static_cast<pid_t>(found->second.who.pid)))
+        end_subscribers(session);
     if (!found->second.held.empty()) return false; // it may still be writing
     sessions_.erase(found);
     on_gone_(session);
@@ -311,9 +313,19 @@ void Sessions::end_adopted_without_leases() noexcept {
     for (const SessionId id : idle) connection_closed(id);
 }
 
+/// Of a process whose program was replaced (exec), as far as can be told: thread and connection are gone, and
+/// it goes on. What it may still write to is not taken from it.
+void Sessions::end_subscribers(SessionId session) noexcept {
+    std::vector<LeaseId> subscribers;
+    for (const auto& [id, held] : sessions_.at(session).held)
+        if (!held.publishes) subscribers.push_back(id);
+    for (const LeaseId id : subscribers) release(session, id);
+}
+
 std::uint32_t Sessions::thread_ended(SessionId session) noexcept {
     const auto found = sessions_.find(session);
     if (found == sessions_.end()) return 0;
+    found->second.thread_ended = true;
     std::map<Topic*, ring::Entries> publishers;
     for (const auto& [id, held] : found->second.held)
         if (held.publishes && held.entry) publishers[held.topic.get()].set(*held.entry);

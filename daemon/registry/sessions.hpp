@@ -111,7 +111,8 @@ class Sessions {
         Holder who;
         Ticket ticket;
         bool connected = true;
-        bool is_ghost = false; // nobody said hello
+        bool thread_ended = false; // the library's
+        bool is_ghost = false;     // nobody said hello
         std::map<LeaseId, Held> held = {};
     };
     static std::uint32_t named_id(Topic& topic, const std::string& name);
@@ -120,6 +121,7 @@ class Sessions {
                      IncidentKind of_subscriber) noexcept;
     /// Nobody was told of it.
     void take_back(SessionId session, LeaseId lease) noexcept;
+    void end_subscribers(SessionId session) noexcept;
     Session& get(SessionId session);
     Held& get(SessionId session, LeaseId lease);
     template <class Grant, class Take>

@@ -131,6 +131,7 @@ void Registry::put_to_sleep(const std::shared_ptr<Topic>& topic) {
     idle_.erase(topic.get());
     save_incidents(*topic);
     forget(*topic);
+    topic->free_memory_at_end(true);
     topics_.erase(topic->name());
     asleep_.emplace(topic->name(),
                     Asleep{topic->books().record(),
@@ -144,7 +145,12 @@ bool Registry::is_missed(const std::string& name) {
         return false;
     const auto asleep = asleep_.find(name);
     if (asleep == asleep_.end()) return true; // it may have been in memory
-    const auto extent = entry_of(name, asleep->second).extent;
+    return was_in_use(name, asleep->second);
+}
+
+/// The daemon before was killed, or had clients when it ended.
+bool Registry::was_in_use(const std::string& name, Asleep& asleep) {
+    const auto extent = entry_of(name, asleep).extent;
     return extent.head > extent.written || storage_->is_held(name);
 }
 

@@ -87,6 +87,10 @@ Topic::Topic(Books books, TopicMemory memory)
     for (auto& reader : readers_) reader.last_token = random_token();
 }
 
+Topic::~Topic() {
+    if (frees_memory_) memory_.free();
+}
+
 std::vector<Topic::Adopted> Topic::adopt_holders(const Whose& whose) {
     using Role = Books::Role;
     std::vector<Adopted> adopted;

@@ -36,6 +36,9 @@ class Topic {
     Topic(const std::string& name, const store::TopicRecord& record, Sequence first);
     /// One that an earlier daemon had. Nobody holds an entry of it before adopt_holders().
     Topic(Books books, TopicMemory memory);
+    ~Topic();
+    Topic(const Topic&) = delete;
+    Topic& operator=(const Topic&) = delete;
     [[nodiscard]] static layout::Uuid new_uuid();
 
     [[nodiscard]] static layout::RingParameters parameters_of(const TopicOptions& options,
@@ -61,6 +64,8 @@ class Topic {
     [[nodiscard]] MemoryNeed need() const noexcept { return need_of(parameters_); }
 
     [[nodiscard]] const TopicMemory& shared() const noexcept { return memory_; }
+    /// Whether its memory goes with this object, whoever has kept a descriptor: it was removed, or is asleep.
+    void free_memory_at_end(bool yes) noexcept { frees_memory_ = yes; }
     [[nodiscard]] const Books& books() const noexcept { return books_; }
     [[nodiscard]] Incidents& incidents() noexcept { return incidents_; }
     [[nodiscard]] const Incidents& incidents() const noexcept { return incidents_; }
@@ -178,6 +183,7 @@ class Topic {
     Incidents incidents_{books_.incidents(), uuid_};
     bool is_degraded_ = false; // as noted
     TopicMemory memory_;
+    bool frees_memory_ = false;
     ring::Topic view_;
     std::vector<std::optional<Holder>> publishers_; // by entry
     std::vector<Reader> readers_;                   // by entry

@@ -46,6 +46,33 @@ void make_with_parents(const std::string& path) {
         throw Error(Errc::bad_argument, path + " is no directory; choose another --state-dir");
 }
 
+/// Whoever may put files there could have this process write to files elsewhere.
+void require_own(const std::string& path) {
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) base::throw_system("looking at " + path);
+    if (S_ISLNK(status.st_mode) && ::stat(path.c_str(), &status) != 0)
+        base::throw_system("looking at " + path);
+    if (status.st_uid != ::geteuid() && status.st_uid != 0)
+        throw Error(Errc::bad_argument,
+                    fmt::format("{} is user {}'s, not user {}'s: choose another --state-dir, or "
+                                "chown -R it",
+                                path, status.st_uid, ::geteuid()));
+    if ((status.st_mode & S_IWOTH) != 0)
+        throw Error(Errc::bad_argument,
+                    fmt::format("everybody may write to {}: chmod o-w it, or choose another "
+                                "--state-dir",
+                                path));
+}
+
+/// Of one line; what is there goes.
+bool write_line(const std::string& path, const std::string& line) {
+    ::unlink(path.c_str());
+    const base::Fd fd(
+        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+    const std::string text = line + '\n';
+    return fd && ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
 base::Fd take_lock(const std::string& path) {
     base::Fd lock(
         ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -64,6 +91,7 @@ StateDirectory::StateDirectory(const std::string& path)
     : path_(fs::absolute(path).string()) { // clients are told of it, wherever they are
     while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
     make_with_parents(path_);
+    require_own(path_);
     lock_ = take_lock(path_);
     const auto top = open_directory(path_);
     StateFile bus(*top, "bus", {});
@@ -75,9 +103,10 @@ StateDirectory::StateDirectory(const std::string& path)
                         "use a newer shmbusd",
                         path_, record->format, format));
     for (const char* const name : {"/topics", "/removed"}) {
-        if (make_directory(path_ + name) || fs::is_directory(fs::symlink_status(path_ + name)))
-            continue; // what a link leads to is somebody else's
-        throw Error(Errc::bad_argument, path_ + name + " is no directory: move it away");
+        if (!make_directory(path_ + name) && !fs::is_directory(fs::symlink_status(path_ + name)))
+            throw Error(Errc::bad_argument, // what a link leads to is somebody else's
+                        path_ + name + " is no directory: move it away");
+        require_own(path_ + name);
     }
     if (!record) {
         BusRecord fresh{{}, format, 0};
@@ -104,10 +133,7 @@ void StateDirectory::belong_to(const std::string& socket) const {
                         "another --state-dir; if the bus has moved, remove {}",
                         path_, owner, own, file));
     const std::string draft = file + ".new";
-    std::ofstream to(draft);
-    to << own << '\n';
-    to.close();
-    if (to && ::rename(draft.c_str(), file.c_str()) == 0) return;
+    if (write_line(draft, own) && ::rename(draft.c_str(), file.c_str()) == 0) return;
     system::log(system::Level::warning, // a full disk is no reason not to start
                 fmt::format("writing {}: {}; another bus may take {} for its own", file,
                             std::strerror(errno), path_));

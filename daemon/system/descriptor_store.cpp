@@ -1,7 +1,7 @@
 #include "daemon/system/descriptor_store.hpp"
 
 #include "daemon/system/log.hpp"
-#include "daemon/system/service.hpp"
+#include "daemon/system/notify.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -15,10 +15,6 @@ namespace {
 
 /// They come back in one variable of the environment, of which the kernel takes 128 KiB.
 constexpr std::size_t most_name_bytes = std::size_t{120} << 10U;
-
-void complain(const std::string& doing, int rc) {
-    if (rc < 0) log(Level::warning, doing + ": " + std::strerror(-rc));
-}
 
 } // namespace
 
@@ -35,9 +31,7 @@ void DescriptorStore::keep(const std::string& name, const base::Fd& fd) {
     // Some kinds of files are readable or hung up for good once their time has come (a pidfd is): systemd
     // drops these unless it is told not to look.
     const std::string state = "FDSTORE=1\nFDPOLL=0\nFDNAME=" + name;
-    const int number = fd.get();
-    complain("keeping descriptor " + name,
-             ::sd_pid_notify_with_fds(0, 0, state.c_str(), &number, 1));
+    notify(state, &fd);
 }
 
 std::map<std::string, base::Fd> DescriptorStore::inherit() {
@@ -50,14 +44,15 @@ void DescriptorStore::forget(const std::string& name) {
     if (names_.erase(name) == 0) return;
     bytes_ -= name.size() + 1;
     is_full_ = false;
-    const std::string state = "FDSTOREREMOVE=1\nFDNAME=" + name;
-    complain("forgetting descriptor " + name, ::sd_notify(0, state.c_str()));
+    notify("FDSTOREREMOVE=1\nFDNAME=" + name);
 }
 
 std::map<std::string, base::Fd> inherited_descriptors() {
     char** names = nullptr;
     const int count = ::sd_listen_fds_with_names(1, &names); // and takes the variables away
-    complain("looking for descriptors of the daemon before", count);
+    if (count < 0)
+        log(Level::warning,
+            std::string("looking for descriptors of the daemon before: ") + std::strerror(-count));
     std::map<std::string, base::Fd> found;
     for (int i = 0; i < count; ++i) {
         base::Fd fd(SD_LISTEN_FDS_START + i); // close-on-exec by now

@@ -3,9 +3,12 @@
 #include "base/clock.hpp"
 #include "daemon/system/unit.hpp"
 
+#include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <fmt/format.h>
+#include <poll.h>
 #include <string>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -47,6 +50,25 @@ bool send_to_journal(Fields& fields) {
     return ::sd_journal_sendv(parts.data(), static_cast<int>(parts.size())) >= 0;
 }
 
+/// One write a line, which does not wait for who reads it: there is room for PIPE_BUF bytes of a pipe, or none.
+void write_to_stderr(std::string line) {
+    static std::atomic<unsigned> left_out{0};
+    pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) {
+        left_out.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    if (const unsigned count = left_out.exchange(0, std::memory_order_relaxed); count != 0)
+        line.insert(0, fmt::format("shmbusd: {} lines left out, as nobody read them\n", count));
+    if (line.size() > PIPE_BUF) {
+        line.resize(PIPE_BUF);
+        line.back() = '\n';
+    }
+    // There is nobody to tell when it fails.
+    while (::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EINTR) {
+    }
+}
+
 void write(Level level, const Message* message, const About& about, std::string_view line) {
     static const bool journal = stderr_is_journal();
     std::string text;
@@ -58,10 +80,7 @@ void write(Level level, const Message* message, const About& about, std::string_
         add_about(fields, about);
         if (send_to_journal(fields)) return;
     }
-    text = (journal ? fmt::format("<{}>", priority) : "shmbusd: ") + text + '\n';
-    // One write a line. There is nobody to tell when it fails.
-    while (::write(STDERR_FILENO, text.data(), text.size()) < 0 && errno == EINTR) {
-    }
+    write_to_stderr((journal ? fmt::format("<{}>", priority) : "shmbusd: ") + text + '\n');
 }
 
 } // namespace

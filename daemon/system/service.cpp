@@ -3,6 +3,7 @@
 #include "base/clock.hpp"
 #include "base/system_error.hpp"
 #include "daemon/system/log.hpp"
+#include "daemon/system/notify.hpp"
 
 #include <cstdlib>
 #include <cstring>
@@ -14,19 +15,6 @@
 
 namespace shmbus::system {
 
-namespace {
-
-/// @returns whether somebody listens; a notification that fails is logged
-bool notify(const char* state) {
-    const int rc = ::sd_notify(0, state);
-    if (rc < 0) log(Level::warning, std::string("sd_notify ") + state + ": " + std::strerror(-rc));
-    return rc != 0;
-}
-
-} // namespace
-
-bool is_heard() { return std::getenv("NOTIFY_SOCKET") != nullptr; }
-
 void announce_ready() {
     constexpr std::string_view line = "ready\n";
     if (!notify("READY=1")) (void)!::write(STDERR_FILENO, line.data(), line.size());
@@ -34,7 +22,7 @@ void announce_ready() {
 
 void announce_reloading() {
     // systemd takes it for an answer to its signal only if it is younger.
-    notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", base::monotonic_ns() / 1'000).c_str());
+    notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", base::monotonic_ns() / 1'000));
 }
 
 void announce_reloaded() { notify("READY=1"); }
@@ -51,7 +39,7 @@ std::optional<std::chrono::microseconds> watchdog_time() {
     return std::chrono::microseconds(allowed_us);
 }
 
-void announce_status(std::string_view line) { notify(("STATUS=" + std::string(line)).c_str()); }
+void announce_status(std::string_view line) { notify("STATUS=" + std::string(line)); }
 
 std::size_t descriptor_limit() {
     rlimit limit{};

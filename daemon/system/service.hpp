@@ -8,9 +8,6 @@
 
 namespace shmbus::system {
 
-/// Whether somebody started the daemon who listens to what it says of itself.
-[[nodiscard]] bool is_heard();
-
 /// Clients can connect now: READY=1 to systemd, or one line "ready" on stderr.
 void announce_ready();
 

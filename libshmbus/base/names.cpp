@@ -88,6 +88,7 @@ const char* name_of(Durability durability) noexcept {
     case Durability::timed_out: return "timed_out";
     case Durability::not_durable: return "not_durable";
     case Durability::interrupted: return "interrupted";
+    case Durability::closed: return "closed";
     }
     return "unknown";
 }

@@ -3,7 +3,10 @@
 #include "base/system_error.hpp"
 
 #include <cerrno>
+#include <cstdint>
 #include <fcntl.h>
+#include <fstream>
+#include <sstream>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -52,6 +55,21 @@ std::string command_of(pid_t pid) {
     for (char& c : command)
         if (c < ' ' || c > '~') c = '?'; // goes to terminals and logs
     return command.empty() ? "?" : command;
+}
+
+bool is_running(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const auto command_end = text.rfind(')'); // the name may have any bytes
+    if (command_end == std::string::npos) return false;
+    std::istringstream rest(text.substr(command_end + 1));
+    std::string state;
+    std::string skipped;
+    std::uint64_t flags = 0;
+    rest >> state >> skipped >> skipped >> skipped >> skipped >> skipped >> flags;
+    constexpr std::uint64_t exiting = 4; // the kernel's PF_EXITING
+    return rest && state != "Z" && (flags & exiting) == 0;
 }
 
 } // namespace shmbus::base

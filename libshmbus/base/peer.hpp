@@ -25,6 +25,9 @@ struct Peer {
 /// Whose a process is, as /proc has it: root's, if it does not want to be looked at; 0, too, if it is gone.
 [[nodiscard]] uid_t user_of(pid_t pid);
 
+/// Not dead, nor dying; it may be stopped.
+[[nodiscard]] bool is_running(pid_t pid);
+
 /// The name of a process's program as /proc has it, printable, at most 15 bytes; "?" if it is gone.
 /// For people: any process may call itself anything.
 [[nodiscard]] std::string command_of(pid_t pid);

@@ -2,8 +2,9 @@
 # The control protocol of shmbus: what a client and shmbusd say to each other.
 #
 # Transport: Cap'n Proto RPC over a Unix stream socket; descriptors travel beside the capabilities
-# that stand for them (SCM_RIGHTS, at most 4 a message); from a client with `restore` alone. Events never travel here: the data plane is
-# the shared memory that this protocol hands out.
+# that stand for them (SCM_RIGHTS, at most 4 a message); from a client with `restore` alone, and of memory alone:
+# who sends others is cut off. Events never travel here: the data plane is the shared memory that this protocol hands
+# out.
 #
 # Messages of the RPC system that a client sends: Bootstrap, Call, Finish, Release, Abort. With any other, which only
 # capabilities of its own would give it a reason for, it is cut off.
@@ -133,7 +134,8 @@ interface Session {
   restore @16 (mapped :Mapped) -> (lease :UInt64, refusal :Refusal);
   # The daemon that gave a lease was killed, and nobody kept what it had: the client hands the memory back,
   # one call for each lease, before it asks for anything else. If the topic goes on with it, the lease does.
-  # Else the ring is marked removed, for all who map it.
+  # Else the ring is marked removed, for all who map it. Who may not publish to the topic is answered when somebody
+  # who may has handed it back, or nobody is waited for any more.
 
   listIncidents @17 (topic :Text, after :UInt64, limit :UInt32)
       -> (incidents :List(Incident), more :Bool, refusal :Refusal);

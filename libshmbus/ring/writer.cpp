@@ -56,9 +56,16 @@ PublishOutcome Writer::wait_until_open(Deadline deadline) noexcept {
 Durability Writer::wait_durable(Sequence s, Deadline deadline) noexcept {
     if (topic_.ring.parameters().gate != static_cast<std::uint8_t>(layout::GateKind::durable))
         return Durability::not_durable;
-    const auto is_durable = [&] { return topic_.ring.header().durable.load_seq_cst() >= s; };
+    const auto& header = topic_.ring.header();
+    const auto is_durable = [&] { return header.durable.load_seq_cst() >= s; };
+    // Nothing is written any more; looked at before what was.
+    const auto is_removed = [&] {
+        return header.state.load_acquire() ==
+               static_cast<std::uint32_t>(layout::RingState::removed);
+    };
     // A ring that was closed is still written to disk; without a daemon nothing ever is.
     for (auto bell = topic_.space_bell(); !is_durable();) {
+        if (is_removed()) return is_durable() ? Durability::durable : Durability::closed;
         if (deadline.passed()) return Durability::timed_out;
         const std::uint64_t armed_at = bell.arm();
         if (is_durable()) break;

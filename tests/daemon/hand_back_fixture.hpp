@@ -48,7 +48,7 @@ class HandBackFixture : public StorageFixture {
                 .cursor = {}};
     }
     Sessions::LeaseId take(const HandedBack& what) {
-        return hand_back->take(session, what, {user});
+        return hand_back->take(session, what, {user, true}); // whenever it is
     }
     Errc refused(const HandedBack& what) {
         return refusal([&] { (void)take(what); }).code();

@@ -8,6 +8,7 @@
 namespace shmbus::registry {
 namespace {
 
+using namespace std::chrono_literals;
 using layout::RingState;
 using test::descriptors;
 
@@ -119,6 +120,55 @@ TEST_P(RefusedTest, WithForgedNumbersOfProcesses) {
     (void)take(subscriber_of(client, reader));
     EXPECT_EQ(client.state(), RingState::open);
     EXPECT_EQ(client.publish(publisher), 21U);
+}
+
+TEST_P(RefusedTest, NotFromWhoMayNotPublish) {
+    const auto reader = sessions().lease_subscriber(session, topic, {}).entry;
+    attach(client, reader);
+    kill_daemon();
+    const HandBack::Owner not_by_it{user, true, false};
+    EXPECT_EQ(refusal([&] {
+                  (void)hand_back->take(session, subscriber_of(client, reader), not_by_it);
+              }).code(),
+              Errc::permission);
+    EXPECT_FALSE(topics().awake("a"));
+}
+
+TEST_P(RefusedTest, NotWhenOthersMayHaveMadeItUpMeanwhile) {
+    kill_daemon();
+    for (const Deadline end(30s); topics().may_be_handed_back();) ASSERT_FALSE(end.passed());
+    EXPECT_EQ(refusal([&] {
+                  (void)hand_back->take(session, publisher_of(client, publisher), {user});
+              }).code(),
+              Errc::no_such_topic);
+    EXPECT_FALSE(topics().awake("a"));
+}
+
+TEST_P(RefusedTest, LateOnABusOfItsOwn) {
+    kill_daemon();
+    for (const Deadline end(30s); topics().may_be_handed_back();) ASSERT_FALSE(end.passed());
+    EXPECT_NO_THROW((void)take(publisher_of(client, publisher)));
+    EXPECT_EQ(client.publish(publisher), 21U);
+}
+
+TEST_F(HandBackFixture, NotWhatIsFarAheadOfItsDisk) {
+    const auto publisher = sessions().lease_publisher(session, make("a", on_disk())).entry;
+    const Client client(*topics().find("a"));
+    EXPECT_EQ(client.publish(publisher), 1U);
+    begin();
+    client.view.ring.header().tail.store_release(Sequence{1} << 56U);
+    EXPECT_EQ(refused(publisher_of(client, publisher)), Errc::damaged);
+}
+
+TEST_F(HandBackFixture, NotWhatIsAllOnDisk) {
+    const auto [lease, entry] = sessions().lease_publisher(session, make("a", on_disk()));
+    const Client client(*topics().find("a"));
+    EXPECT_EQ(client.publish(entry), 1U);
+    sessions().release(session, lease);
+    EXPECT_THAT(topics().close_all(30s), testing::IsEmpty());
+    begin();
+    EXPECT_EQ(refused(publisher_of(client, entry)), Errc::no_such_topic);
+    EXPECT_EQ(topics().find("a")->head_hint(), 1U);
 }
 
 TEST_P(RefusedTest, NoDescriptorStaysOpen) {

@@ -49,24 +49,53 @@ TEST(Shmbusd, StaysWhenItsTerminalClosesIfNohupSaysSo) {
     EXPECT_TRUE(daemon.process().is_running());
 }
 
+pid_t worker_of(const DaemonProcess& parent) {
+    const auto id = std::to_string(parent.pid());
+    std::ifstream children("/proc/" + id + "/task/" + id + "/children");
+    pid_t pid = 0;
+    children >> pid;
+    return pid;
+}
+
 TEST(Shmbusd, IsReplacedWhenItHangs) {
     ::setenv("WATCHDOG_USEC", "4000000", 1); // of the parent, which allows its worker half of it
     DaemonProcess daemon({"--supervise", "--memory-only"});
     ::unsetenv("WATCHDOG_USEC");
-    const auto worker = [&] {
-        const auto id = std::to_string(daemon.pid());
-        std::ifstream children("/proc/" + id + "/task/" + id + "/children");
-        pid_t pid = 0;
-        children >> pid;
-        return pid;
-    };
-    const pid_t first = worker();
+    const pid_t first = worker_of(daemon);
     std::this_thread::sleep_for(5s); // so long that one that says nothing would be dead
-    EXPECT_EQ(worker(), first);
+    EXPECT_EQ(worker_of(daemon), first);
     ASSERT_EQ(::kill(first, SIGSTOP), 0);
     daemon.process().wait_for_log("hangs: it has not said WATCHDOG=1 for 2000 ms; killing it");
     EXPECT_NO_THROW(control::Session::connect(daemon.socket(), 30s));
-    EXPECT_NE(worker(), first);
+    EXPECT_NE(worker_of(daemon), first);
+}
+
+/// Nobody but who starts the next worker.
+TEST(Shmbusd, NeedsNoParentThatGoesOn) {
+    ::setenv("WATCHDOG_USEC", "4000000", 1);
+    DaemonProcess daemon({"--supervise", "--memory-only"});
+    ::unsetenv("WATCHDOG_USEC");
+    const pid_t first = worker_of(daemon);
+    daemon.kill(SIGSTOP);
+    const auto session = control::Session::connect(daemon.socket(), 30s);
+    const Deadline soon(10s);
+    constexpr int many = 50; // more than wait to be heard
+    const auto name = [](int i) { return "topic" + std::to_string(i); };
+    for (int i = 0; i < many; ++i)
+        session->create_topic(name(i), {.retention = Retention::memory}, false);
+    EXPECT_FALSE(soon.passed());
+    std::this_thread::sleep_for(4s); // so long that one that says nothing would be dead
+    daemon.kill(SIGCONT);
+    session->create_topic("last", {.retention = Retention::memory}, false);
+    EXPECT_EQ(worker_of(daemon), first);
+    // By then all has been said.
+    session->create_topic("another", {.retention = Retention::memory}, false);
+    std::this_thread::sleep_for(1s);
+    ASSERT_EQ(::kill(first, SIGKILL), 0);
+    daemon.process().wait_for_log("died of SIGKILL; starting it again");
+    const auto next = control::Session::connect(daemon.socket(), 30s);
+    for (int i = 0; i < many; ++i) EXPECT_NO_THROW((void)next->describe_topic(name(i)));
+    EXPECT_NO_THROW((void)next->describe_topic("last"));
 }
 
 TEST(Shmbusd, IsTheOnlyOneAtItsSocket) {

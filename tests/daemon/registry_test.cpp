@@ -1,11 +1,13 @@
 #include "daemon/registry/registry.hpp"
 
+#include "base/memfd.hpp"
 #include "daemon/registry/limits.hpp"
 #include "daemon/registry/options.hpp"
 #include "shmbus/error.hpp"
 
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 namespace shmbus::registry {
 namespace {
@@ -154,10 +156,18 @@ TEST(Registry, ChargesATopicUntilItsLastHolderIsGone) {
     const auto create = [&] { registry.create("d", large(), false, user); };
     EXPECT_EQ(refusal(create).first, Errc::limit);
     auto held = registry.find("a");
+    const base::Fd kept = base::writable_twin(held->shared().ring().writable);
+    const auto bytes = [&] {
+        struct stat status {};
+        EXPECT_EQ(::fstat(kept.get(), &status), 0);
+        return status.st_blocks * 512;
+    };
     registry.remove(held, true);
     EXPECT_EQ(refusal(create).first, Errc::limit) << "its memory is still there";
+    EXPECT_GT(bytes(), 100 << 20);
     held.reset();
     EXPECT_NO_THROW(create());
+    EXPECT_LE(bytes(), 4096) << "whoever kept a descriptor";
     EXPECT_NO_THROW(registry.create("another", large(), false, user + 1)) << "quota is per user";
 }
 

@@ -74,6 +74,17 @@ SHMBUS_WORKER(exec) {
     return 1;
 }
 
+/// exec-subscriber SOCKET: subscribes, and has its process replaced.
+SHMBUS_WORKER(exec_subscriber) {
+    Bus bus({.socket = args.text(0)});
+    const auto subscription = bus.subscribe("odd", {.name = "own"});
+    const auto other = bus.subscribe("odd");
+    say("subscribes");
+    (void)hear();
+    ::execl("/bin/cat", "cat", nullptr);
+    return 1;
+}
+
 class OddEnds : public testing::Test {
   protected:
     OddEnds() {
@@ -183,6 +194,21 @@ TEST_F(OddEnds, AnExecInTheMiddleOfPublishing) {
         EXPECT_EQ(traces_of(view).quarantined, 0U);
     }
     EXPECT_GE(inside, 2U) << "too few were replaced inside a claim";
+}
+
+/// Nobody waits for its subscriptions, and a durable one is free.
+TEST_F(OddEnds, AnExecOfASubscriber) {
+    const auto subscribers = [&] { return bus_.topic("odd").subscriber_count; };
+    ASSERT_EQ(subscribers(), 1U);
+    auto child = Child::worker("exec_subscriber", {daemon_.socket()});
+    EXPECT_EQ(child.hear(), "subscribes");
+    EXPECT_EQ(subscribers(), 3U);
+    child.say("go");
+    for (const Deadline end = patience; subscribers() != 1;) ASSERT_FALSE(end.passed());
+    EXPECT_NO_THROW((void)bus_.subscribe("odd", {.name = "own"}));
+    EXPECT_EQ(::kill(child.pid(), 0), 0) << "its process is there";
+    child.kill(SIGKILL);
+    (void)child.wait();
 }
 
 } // namespace

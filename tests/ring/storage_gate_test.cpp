@@ -110,6 +110,17 @@ TEST(Durable, IsWhatTheDiskHas) {
     storage.join();
 }
 
+TEST(Durable, NeverIsInATopicThatWasRemoved) {
+    const TestRing ring(on_disk(GateKind::durable));
+    Pub pub(ring, 0);
+    pub.publish_many(2);
+    ring::set_stored(ring.topic, 1, 1);
+    std::thread remover([&] { ring::set_state(ring.topic, layout::RingState::removed); });
+    EXPECT_EQ(pub.writer.wait_durable(2, 30s), Durability::closed);
+    remover.join();
+    EXPECT_EQ(pub.writer.wait_durable(1, 30s), Durability::durable);
+}
+
 TEST(Durable, NeverIsWithoutASync) {
     for (const auto gate : {GateKind::readers, GateKind::written}) {
         const TestRing ring(on_disk(gate));

@@ -80,6 +80,37 @@ TEST_F(StateDirectoryTest, IsADirectory) {
     EXPECT_EQ(fs::file_size(file), 9U);
 }
 
+TEST_F(StateDirectoryTest, IsNobodyElses) {
+    { const StateDirectory state(path()); }
+    const auto refusal = [&] {
+        return std::string(error_of([&] { StateDirectory{path()}; }).what());
+    };
+    ASSERT_EQ(::chmod(path().c_str(), 0757), 0);
+    EXPECT_THAT(refusal(), HasSubstr("everybody may write to"));
+    ASSERT_EQ(::chmod(path().c_str(), 0700), 0);
+    if (::geteuid() != 0) return; // who else may give it away
+    for (const char* const below : {"", "topics", "removed"}) {
+        ASSERT_EQ(::chown(path(below).c_str(), 65'534, 65'534), 0);
+        EXPECT_THAT(refusal(), HasSubstr("is user 65534's, not user 0's"));
+        ASSERT_EQ(::chown(path(below).c_str(), 0, 0), 0);
+    }
+    EXPECT_NO_THROW(StateDirectory{path()});
+}
+
+/// By whoever may write there.
+TEST_F(StateDirectoryTest, FollowsNoLinks) {
+    const StateDirectory state(path());
+    const auto victim = temporary.path() / "victim";
+    std::ofstream(victim) << "precious";
+    fs::create_symlink(victim, path("socket.new"));
+    state.belong_to("/somewhere");
+    std::string text;
+    std::ifstream(victim) >> text;
+    EXPECT_EQ(text, "precious");
+    std::ifstream(path("socket")) >> text;
+    EXPECT_EQ(text, "/somewhere");
+}
+
 TEST_F(StateDirectoryTest, KnowsItsTopicsAndNothingElse) {
     StateDirectory state(path());
     EXPECT_NE(state.make("a"), nullptr);

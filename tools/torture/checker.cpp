@@ -169,7 +169,7 @@ void Checker::durable(const Member& publisher, const Record& record) {
     const auto said = static_cast<Durability>(record.detail);
     const bool never = !topic.rules.is_on_disk() || topic.rules.options.sync == Sync::none;
     if (said != (never ? Durability::not_durable : Durability::durable)) {
-        if (topic.rules.is_removed && said == Durability::timed_out) return;
+        if (topic.rules.is_removed && said == Durability::closed) return;
         object(publisher.topic, record.sequence,
                fmt::format("{} waited for it to be durable: {}", publisher.name, name_of(said)));
     }
