@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -75,6 +76,21 @@ class TortureTest(unittest.TestCase):
         self.assertGreater(count, 5)
         self.assertEqual(first[:count], again[:count])
         self.assertNotEqual(first[:count], other[:count])
+
+    @unittest.skipUnless(harness.LONG, "takes longer than what anybody waits for")
+    def test_stopped_itself(self):
+        """Its own process stands still: nobody is killed meanwhile, and what waits for that is not to blame."""
+        process = self.start("--duration", "10s", "--seed", "5", "--json", "-v")
+        harness.wait_until("a bus", lambda: list(self.directory.glob("*/bus.sock")))
+        time.sleep(3)
+        process.send_signal(signal.SIGSTOP)
+        self.addCleanup(process.send_signal, signal.SIGCONT)
+        time.sleep(35)
+        process.send_signal(signal.SIGCONT)
+        code, out, err = self.end_of(process)
+        self.assertEqual(code, 0, err + out)
+        self.assertRegex(err, r"torture itself stood still for 3\d\.\d s")
+        self.assertLess(json.loads(out)["seconds"], 20)
 
     @unittest.skipIf(harness.LONG, "short enough")
     def test_interrupted(self):

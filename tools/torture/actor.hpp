@@ -48,6 +48,10 @@ class Actor {
     }
     /// If it has ended, why: an empty text where it was killed from here, or had nothing left to do.
     std::optional<std::string> end();
+    /// If that was as it had waited in vain, when it was; else 0.
+    [[nodiscard]] std::uint64_t waited_in_vain() const noexcept {
+        return channel_ ? channel_->shared().in_vain_ns.load() : 0;
+    }
 
     /// Nothing before it was started the first time. What is left in it when it is started again is gone.
     [[nodiscard]] Channel* channel() noexcept { return channel_ ? &*channel_ : nullptr; }

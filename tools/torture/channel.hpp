@@ -54,6 +54,8 @@ struct Shared {
     std::array<Record, capacity> records{};
     std::atomic<bool> told_to_finish = false;
     SharedText<256> trouble; // why it has failed
+    /// When it failed as nobody gave it what it waited for; 0: it did not, or for another reason.
+    std::atomic<std::uint64_t> in_vain_ns = 0;
     alignas(64) std::atomic<std::uint64_t> read = 0;
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

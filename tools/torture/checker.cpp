@@ -26,6 +26,12 @@ void Checker::object(std::size_t topic, Sequence sequence, const std::string& wh
     violations_.push_back({topics_.at(topic).rules.name, sequence, what});
 }
 
+bool Checker::is_excused(std::uint64_t time_ns) const noexcept {
+    return std::any_of(excuses_.begin(), excuses_.end(), [&](const auto& excuse) {
+        return excuse.first <= time_ns && time_ns <= excuse.second;
+    });
+}
+
 void Checker::take(Party party, const Record& record) {
     if (members_.at(party).publishes)
         publisher_said(party, record);
@@ -73,7 +79,8 @@ void Checker::publisher_said(Party party, const Record& record) {
     case Said::durable: durable(publisher, record); return;
     case Said::repeated:
         if (const auto outcome = static_cast<PublishOutcome>(record.detail);
-            outcome != PublishOutcome::duplicate)
+            outcome != PublishOutcome::duplicate &&
+            !(outcome == PublishOutcome::timed_out && is_excused(record.time_ns)))
             object(publisher.topic, record.sequence,
                    fmt::format("{} published event {} again: {}", publisher.name, record.number,
                                name_of(outcome)));
@@ -150,7 +157,9 @@ void Checker::refused(Member& publisher, const Record& record) {
     const TopicRules& rules = topics_[publisher.topic].rules;
     const auto outcome = static_cast<PublishOutcome>(record.detail);
     const bool never_waits = rules.options.full != FullPolicy::block;
-    const bool is_expected = (outcome == PublishOutcome::full && never_waits) ||
+    const bool is_late = outcome == PublishOutcome::timed_out && is_excused(record.time_ns);
+    publisher.has_skipped |= is_late;
+    const bool is_expected = is_late || (outcome == PublishOutcome::full && never_waits) ||
                              (outcome == PublishOutcome::pool_full && never_waits) ||
                              (outcome == PublishOutcome::closed && rules.is_removed) ||
                              outcome == PublishOutcome::revoked;
@@ -170,6 +179,7 @@ void Checker::durable(const Member& publisher, const Record& record) {
     const bool never = !topic.rules.is_on_disk() || topic.rules.options.sync == Sync::none;
     if (said != (never ? Durability::not_durable : Durability::durable)) {
         if (topic.rules.is_removed && said == Durability::closed) return;
+        if (said == Durability::timed_out && is_excused(record.time_ns)) return;
         object(publisher.topic, record.sequence,
                fmt::format("{} waited for it to be durable: {}", publisher.name, name_of(said)));
     }

@@ -19,6 +19,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace shmbus::tools::torture {
@@ -64,6 +65,11 @@ class Checker {
     /// Anything else that must not be, of a topic or of the bus.
     void object(std::size_t topic, const std::string& what) { object(topic, 0, what); }
     void object(const std::string& what) { violations_.push_back({{}, 0, what}); }
+    /// Between these times of records whoever waits in vain has a reason that is not the bus.
+    void excuse(std::uint64_t from_ns, std::uint64_t until_ns) {
+        excuses_.emplace_back(from_ns, until_ns);
+    }
+    [[nodiscard]] bool is_excused(std::uint64_t time_ns) const noexcept;
 
     /// Nobody publishes any more, and all subscribers have read on to the end of the topic, `head`.
     void at_end(std::size_t topic, Sequence head);
@@ -93,6 +99,7 @@ class Checker {
         bool publishes = false;
         // Publishers.
         bool is_named = false;
+        bool has_skipped = false; // an id, as it had waited in vain
         std::uint32_t bus_id = 0;
         std::deque<Intent> intents{};
         std::uint64_t last_intended = 0;
@@ -140,6 +147,7 @@ class Checker {
     std::vector<Topic> topics_;
     std::vector<Member> members_{1}; // 0 is nobody
     std::vector<Violation> violations_;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> excuses_;
     Counts counts_;
 };
 

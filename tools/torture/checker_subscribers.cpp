@@ -26,6 +26,7 @@ void Checker::subscriber_said(Party party, const Record& record) {
     case Said::acknowledging: subscriber.acknowledging = record.sequence; return;
     case Said::acknowledged: subscriber.acknowledged = record.sequence; return;
     case Said::stuck:
+        if (is_excused(record.time_ns)) return;
         object(subscriber.topic, record.sequence,
                fmt::format("{} waits for this one, and {} are published", subscriber.name,
                            record.number));
@@ -68,7 +69,8 @@ bool Checker::advance(Member& subscriber, Sequence first, Sequence last) {
 void Checker::follow(Member& subscriber, const Record& record) {
     LastSeen& last = subscriber.seen[record.writer];
     const Member& writer = members_[record.writer];
-    const bool is_dense = writer.is_named && last.id != 0 && last.holes == subscriber.holes;
+    const bool is_dense =
+        writer.is_named && !writer.has_skipped && last.id != 0 && last.holes == subscriber.holes;
     if (record.number <= last.id || (is_dense && record.number != last.id + 1))
         object(subscriber.topic, record.sequence,
                fmt::format("{} got {} behind event {}", subscriber.name,

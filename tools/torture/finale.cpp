@@ -1,7 +1,6 @@
 // The end of a torture: everybody leaves, everything must be there, and nothing left.
 #include "tools/interrupt.hpp"
 #include "tools/torture/run.hpp"
-#include "tools/torture/worker.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -44,11 +43,11 @@ void Run::expect_all_to_end(bool publishers) {
             return actor.is_running() && actor.part().publishes() == publishers;
         });
     };
-    for (const auto end = Clock::now() + longest_end; goes_on(); sleep_until(Clock::now() + 2ms)) {
+    for (const auto end = time() + longest_end; goes_on(); sleep_until(Clock::now() + 2ms)) {
         tend();
         const auto actor = still_there();
         if (actor == actors_.end()) return;
-        if (Clock::now() > end)
+        if (time() > end)
             checker_.object(stages_[actor->part().topic].topic,
                             actor->part().name + " does not come to an end");
     }
@@ -59,13 +58,13 @@ void Run::finish() {
     act_ = Act::read_on; // whoever was killed last begins again, but for publishers
     expect_all_to_end(true);
     // What the last of them had begun is a tombstone by then.
-    for (const auto end = Clock::now() + longest_end; goes_on();) {
-        const auto topics = insist(false, [&] { return bus_->topics(); });
+    for (const auto end = time() + longest_end; goes_on();) {
+        const auto topics = ask(false, [&] { return bus_->topics(); });
         const auto busy = std::find_if(topics->begin(), topics->end(), [](const TopicInfo& topic) {
             return topic.publisher_count != 0;
         });
         if (busy == topics->end()) break;
-        if (Clock::now() > end)
+        if (time() > end)
             checker_.object(fmt::format("publishers of {} are dead, and not gone", busy->name));
         tend();
         sleep_until(Clock::now() + 10ms);
@@ -82,7 +81,7 @@ void Run::check_heads() {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
         if (stages_[i].is_closed()) continue;
         // Those in memory have gone with the bus.
-        const auto topic = insist(true, [&] { return bus_->topic(cast_.topics[i].name); });
+        const auto topic = ask(true, [&] { return bus_->topic(cast_.topics[i].name); });
         if (topic) checker_.at_end(stages_[i].topic, topic->head);
     }
 }
@@ -92,15 +91,15 @@ void Run::await_files() {
     for (std::size_t i = 0; i < stages_.size(); ++i) {
         const TopicRules& rules = cast_.topics[i];
         if (stages_[i].is_closed() || !rules.is_on_disk()) continue;
-        for (const auto end = Clock::now() + longest_end;; sleep_until(Clock::now() + 10ms)) {
-            const auto topic = insist(false, [&] { return bus_->topic(rules.name); });
+        for (const auto end = time() + longest_end;; sleep_until(Clock::now() + 10ms)) {
+            const auto topic = ask(false, [&] { return bus_->topic(rules.name); });
             const Sequence kept =
                 rules.options.sync == Sync::none ? topic->written : topic->durable;
             if (kept >= topic->head) {
                 checker_.begin_anew(stages_[i].topic, topic->head);
                 break;
             }
-            if (Clock::now() < end) continue;
+            if (time() < end) continue;
             checker_.object(stages_[i].topic,
                             fmt::format("{} to {} do not get to the disk", kept + 1, topic->head));
             return;
@@ -121,8 +120,8 @@ void Run::check_usage() {
         if (!grown.empty()) grown = "the daemon has " + grown;
         return grown.empty();
     };
-    for (const auto end = Clock::now() + patience; !look(); sleep_until(Clock::now() + 10ms))
-        if (Clock::now() > end) {
+    for (const auto end = time() + patience; !look(); sleep_until(Clock::now() + 10ms))
+        if (time() > end) {
             checker_.object(grown);
             return;
         }
@@ -145,9 +144,9 @@ void Run::read_again_after_a_death() {
     }
     expect_all_to_end(false);
     if (goes_on()) check_heads();
-    const auto topics = insist(false, [&] { return bus_->topics(); });
+    const auto topics = ask(false, [&] { return bus_->topics(); });
     for (const auto& topic : *topics)
-        insist(true, [&] {
+        ask(true, [&] {
             bus_->remove_topic(topic.name, true);
             return true;
         });

@@ -143,11 +143,14 @@ class PublisherWorker {
 void publish_on(Channel& channel) {
     const Task& task = channel.task();
     auto bus = insist(task.may_be_removed, [&] { return Bus(bus_of(task)); });
-    auto publisher = insist(task.may_be_removed, [&] {
-        return bus->publisher(task.topic.get(), {.name = std::string(task.name.get()),
-                                                 .timeout = patience,
-                                                 .exclusive = task.is_exclusive});
-    });
+    auto publisher = insist(
+        task.may_be_removed,
+        [&] {
+            return bus->publisher(task.topic.get(), {.name = std::string(task.name.get()),
+                                                     .timeout = patience,
+                                                     .exclusive = task.is_exclusive});
+        },
+        task.is_exclusive ? patience_with_holders : patience);
     if (publisher) PublisherWorker(channel, std::move(*publisher)).run();
 }
 

@@ -1,7 +1,6 @@
 #include "tools/torture/run.hpp"
 
 #include "tools/interrupt.hpp"
-#include "tools/torture/worker.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -14,6 +13,12 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto round_time = 2ms;
+constexpr auto aftermath = 100ms; // of what was stopped
+
+/// As in records.
+std::uint64_t ns_of(std::chrono::steady_clock::time_point time) {
+    return static_cast<std::uint64_t>(time.time_since_epoch() / 1ns);
+}
 
 } // namespace
 
@@ -23,12 +28,24 @@ Run::Run(OwnBus& daemon, std::uint64_t seed, std::function<void(const std::strin
     for (const Part& part : cast_.parts) actors_.emplace_back(part);
 }
 
+/// Without what torture itself was absent for, which is noticed here: all that anybody is given time for goes by it.
+Run::Clock::time_point Run::time() {
+    if (const auto absence = vigil_.look(Clock::now())) {
+        const auto [from, until] = *absence;
+        checker_.excuse(ns_of(from), ns_of(until + longest_wait));
+        silence_.excused(Target::daemon, 0, ns_of(until + aftermath));
+        tell_(fmt::format("torture itself stood still for {:.1f} s",
+                          std::chrono::duration<double>(until - from).count()));
+    }
+    return vigil_.time();
+}
+
 // ---- topics and their actors -------------------------------------------------------------------
 
 /// Makes the topic, and new parties for all who play in it.
 void Run::open(std::size_t index) {
     const TopicRules& rules = cast_.topics[index];
-    insist(false, [&] { return bus_->create_topic_if_missing(rules.name, rules.options); });
+    ask(false, [&] { return bus_->create_topic_if_missing(rules.name, rules.options); });
     stages_[index] = {.topic = checker_.add_topic(rules)};
     const std::size_t topic = stages_[index].topic;
     for (Actor& actor : actors_) {
@@ -43,11 +60,11 @@ void Run::open(std::size_t index) {
 
 /// Removes it under those who use it.
 void Run::close(std::size_t index) {
-    insist(true, [&] {
+    ask(true, [&] {
         bus_->remove_topic(cast_.topics[index].name, true);
         return true;
     });
-    stages_[index].closed = Clock::now();
+    stages_[index].closed = time();
     ++tally_.renewals;
 }
 
@@ -59,7 +76,7 @@ void Run::reopen_what_is_empty() {
             return actor.part().topic == i && actor.is_running();
         });
         if (left != actors_.end()) {
-            if (Clock::now() - stage.closed > patience)
+            if (time() - stage.closed > time_to_leave)
                 checker_.object(stage.topic,
                                 left->part().name + " did not notice that it was removed");
             continue;
@@ -108,7 +125,7 @@ void Run::tend() {
         const auto end = actor.end();
         if (!end) continue;
         drain(); // its last words
-        if (!end->empty())
+        if (!end->empty() && !checker_.is_excused(actor.waited_in_vain()))
             checker_.object(stages_[actor.part().topic].topic,
                             fmt::format("{} ended: {}", actor.part().name, *end));
     }
@@ -124,15 +141,18 @@ void Run::tend() {
 
 void Run::drain() {
     // What subscribers got was intended before that: these first, but no more of those.
-    std::vector<std::uint64_t> ends;
-    for (Actor& actor : actors_)
-        ends.push_back(actor.channel() == nullptr ? 0 : actor.channel()->written());
+    std::vector<std::uint64_t> ends(actors_.size());
+    for (const bool publishers : {false, true})
+        for (std::size_t i = 0; i < actors_.size(); ++i)
+            if (Actor& actor = actors_[i];
+                actor.part().publishes() == publishers && actor.channel() != nullptr)
+                ends[i] = actor.channel()->written();
+    (void)time(); // what anybody says of an absence is judged when that is known
     for (const bool publishers : {true, false})
         for (std::size_t i = 0; i < actors_.size(); ++i) {
             Actor& actor = actors_[i];
             if (actor.part().publishes() != publishers || actor.channel() == nullptr) continue;
-            const auto end = publishers ? actor.channel()->written() : ends[i];
-            actor.channel()->drain(end, [&](const Record& record) { take(actor, record); });
+            actor.channel()->drain(ends[i], [&](const Record& record) { take(actor, record); });
         }
 }
 
@@ -229,9 +249,7 @@ void Run::stop(const Deed& deed) {
         actor.stop();
         topic = actor.part().topic;
     }
-    constexpr auto aftermath = 100ms;
-    const auto until = stop.until.time_since_epoch() + aftermath;
-    silence_.excused(deed.target, topic, static_cast<std::uint64_t>(until / 1ns));
+    silence_.excused(deed.target, topic, ns_of(stop.until + aftermath));
     stops_.push_back(stop);
     ++tally_.stops.at(static_cast<std::size_t>(deed.target));
 }
@@ -253,23 +271,23 @@ void Run::play(std::chrono::nanoseconds duration, const std::function<void()>& e
     for (std::size_t i = 0; i < stages_.size(); ++i) open(i);
     usage_ = {usage_of(daemon_.pid()).value_or(Usage{}),
               usage_of(daemon_.worker()).value_or(Usage{})};
-    const auto begin = Clock::now();
+    const auto begin = time();
     auto second = begin;
     Deed deed = schedule_.next();
     // Where one round takes long (many events, a sanitizer) what was due meanwhile is done all the same.
     for (bool is_last = false; goes_on() && !is_last;) {
-        const auto now = Clock::now();
+        const auto now = time();
         is_last = now >= begin + duration;
         tally_.lasted = std::chrono::floor<std::chrono::milliseconds>(now - begin);
         tend();
-        end_stops(now);
+        end_stops(Clock::now());
         for (; goes_on() && begin + deed.at <= now && deed.at <= duration; deed = schedule_.next())
             carry_out(deed);
         if (now >= second) {
             each_second();
             second = now + 1s;
         }
-        sleep_until(now + round_time);
+        sleep_until(Clock::now() + round_time);
     }
     if (goes_on()) finish();
 }

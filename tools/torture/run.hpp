@@ -9,6 +9,8 @@
 #include "tools/torture/cast.hpp"
 #include "tools/torture/silence.hpp"
 #include "tools/torture/usage.hpp"
+#include "tools/torture/vigil.hpp"
+#include "tools/torture/worker.hpp"
 
 #include <shmbus/bus.hpp>
 
@@ -43,7 +45,7 @@ class Run {
         std::size_t topic = 0;      // the checker's number
         bool has_watcher = false;   // others may begin
         bool is_over = false;       // removed, and everybody has left
-        Clock::time_point closed{}; // when it was removed; {}: it is not
+        Clock::time_point closed{}; // when it was removed, by time(); {}: it is not
         [[nodiscard]] bool is_closed() const noexcept { return closed != Clock::time_point{}; }
     };
     struct Stop {
@@ -53,6 +55,11 @@ class Run {
     };
     enum class Act { play, read_on, leave };
 
+    Clock::time_point time();
+    /// insist(), by that time.
+    template <class Request> auto ask(bool may_be_removed, Request request) {
+        return insist(may_be_removed, request, patience, [this] { return time(); });
+    }
     void open(std::size_t index);
     void close(std::size_t index);
     void reopen_what_is_empty();
@@ -80,6 +87,7 @@ class Run {
     std::function<void(const std::string&)> tell_;
     Cast cast_ = make_cast();
     Checker checker_;
+    Vigil vigil_{Clock::now()};
     Tally tally_;
     Silence silence_{cast_.topics.size()};
     Schedule schedule_;

@@ -4,6 +4,7 @@
 #include "tools/output.hpp"
 #include "tools/text.hpp"
 #include "tools/torture/run.hpp"
+#include "tools/torture/worker.hpp"
 #include "tools/units.hpp"
 
 #include <algorithm>
@@ -229,6 +230,9 @@ ExitCode work() {
                 subscribe_on(channel);
             return ExitCode::done;
         } catch (const std::exception& error) {
+            const auto* const known = dynamic_cast<const Error*>(&error);
+            if (known != nullptr && torture::passes(known->code()))
+                channel.shared().in_vain_ns = torture::monotonic_ns();
             channel.shared().trouble.set(error.what());
         }
     } catch (const std::exception& error) {
