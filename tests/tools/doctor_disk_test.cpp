@@ -34,57 +34,63 @@ std::vector<TopicInfo> topics(std::uint64_t keep_bytes, bool hold = false) {
     return {one, other};
 }
 
+/// Whose directories are all there.
+Findings found(DiskFacts facts, const std::vector<TopicInfo>& topics, std::uint32_t user = 7) {
+    for (const auto& topic : topics) facts.topics_there.push_back(topic.name);
+    return findings_of(facts, topics, user);
+}
+
 TEST(DoctorDisk, IsWell) {
-    expect_none(findings_of(well(), topics(4 * gib)));
-    expect_none(findings_of({}, topics(4 * gib)));
+    expect_none(found(well(), topics(4 * gib)));
+    expect_none(found({}, topics(4 * gib)));
     auto hidden = well();
     hidden.is_visible = false;
     hidden.is_read_only = true;
-    expect_none(findings_of(hidden, {}));
+    expect_none(found(hidden, {}));
 }
 
 TEST(DoctorDisk, IsReadOnly) {
     auto facts = well();
     facts.is_read_only = true;
     facts.free_bytes = 0; // as of any that is made to be read
-    expect_one(findings_of(facts, {}), Severity::error, "read-only (ext4)", "remount,rw");
+    expect_one(found(facts, {}), Severity::error, "read-only (ext4)", "remount,rw");
 }
 
 TEST(DoctorDisk, IsFull) {
     auto facts = well();
     facts.free_bytes = gib;
-    expect_one(findings_of(facts, {}), Severity::warning, "has 1G left, and 1G are to stay free",
+    expect_one(found(facts, {}), Severity::warning, "has 1G left, and 1G are to stay free",
                "du -xsh /state/topics/*");
     facts.bytes = gib;
-    expect_none(findings_of(facts, {}));
+    expect_none(found(facts, {}));
 }
 
 TEST(DoctorDisk, IsSmallForWhatIsToBeKept) {
-    expect_one(findings_of(well(), topics(5 * gib)), Severity::note, "may keep 5G, have 0",
+    expect_one(found(well(), topics(5 * gib)), Severity::note, "may keep 5G, have 0",
                "--keep-bytes");
-    expect_one(findings_of(well(), topics(2 * gib, true)), Severity::note, "may keep 8G", "");
-    expect_one(findings_of(well(), topics(std::numeric_limits<std::uint64_t>::max() / 2, true)),
+    expect_one(found(well(), topics(2 * gib, true)), Severity::note, "may keep 8G", "");
+    expect_one(found(well(), topics(std::numeric_limits<std::uint64_t>::max() / 2, true)),
                Severity::note, "may keep", "");
     auto facts = well();
     facts.used_bytes = gib;
-    expect_none(findings_of(facts, topics(5 * gib)));
+    expect_none(found(facts, topics(5 * gib)));
     facts.used_bytes.reset();
-    expect_none(findings_of(facts, topics(5 * gib)));
-    expect_none(findings_of(well(), topics(0))); // without a limit: as much as there is room for
+    expect_none(found(facts, topics(5 * gib)));
+    expect_none(found(well(), topics(0))); // without a limit: as much as there is room for
 }
 
 TEST(DoctorDisk, HasNoMoreFiles) {
     auto facts = well();
     facts.free_files = 0;
-    expect_one(findings_of(facts, {}), Severity::error, "all of its 1000 inodes", "du --inodes");
+    expect_one(found(facts, {}), Severity::error, "all of its 1000 inodes", "du --inodes");
     facts.files = 0;
-    expect_none(findings_of(facts, {}));
+    expect_none(found(facts, {}));
 }
 
 TEST(DoctorDisk, IsInMemory) {
     auto facts = well();
     facts.file_system = "tmpfs";
-    expect_one(findings_of(facts, {}), Severity::warning, "is in memory (tmpfs)", "--state-dir");
+    expect_one(found(facts, {}), Severity::warning, "is in memory (tmpfs)", "--state-dir");
 }
 
 TEST(DoctorDisk, HasTopicsThatTheDaemonHasNot) {
@@ -95,6 +101,30 @@ TEST(DoctorDisk, HasTopicsThatTheDaemonHasNot) {
     EXPECT_EQ(finding.topic, "two");
     expect_one({finding}, Severity::error, "cannot be opened: why",
                "shmbus spill verify /state/topics/two");
+}
+
+TEST(DoctorDisk, HasNotWhatTheDaemonLists) {
+    auto facts = well();
+    const auto one = the_one(findings_of(facts, topics(0), 7));
+    EXPECT_EQ(one.topic, "one"); // the other is in memory
+    expect_one({one}, Severity::warning, "directory of topic 'one' is not in /state/topics",
+               "put it back");
+    facts.used_bytes.reset(); // nobody has looked
+    expect_none(findings_of(facts, topics(0), 7));
+}
+
+TEST(DoctorDisk, CannotBeLookedAt) {
+    DiskFacts facts{.directory = "/state", .unread = "/state/topics", .error = ENOENT};
+    expect_one(found(facts, {}, 0), Severity::warning, "there is no such directory", "put it back");
+    expect_one(found(facts, {}, 7), Severity::warning, "keeps topics in /state/topics", "");
+    facts.error = EACCES;
+    expect_one(found(facts, {}, 0), Severity::warning,
+               "/state/topics cannot be read: Permission denied", "ls -ld /state/topics");
+    EXPECT_FALSE(facts.is_hidden_from(0));
+    EXPECT_TRUE(facts.is_hidden_from(7));
+    expect_none(found(facts, {}, 7)); // who may not is told elsewhere
+    facts.error = EIO;
+    expect_one(found(facts, {}, 7), Severity::warning, "cannot be read: Input/output error", "");
 }
 
 TEST(DoctorDisk, IsLookedAt) {
@@ -110,10 +140,16 @@ TEST(DoctorDisk, IsLookedAt) {
     EXPECT_EQ(facts.topics_there, (std::vector<std::string>{"a", "b"}));
     EXPECT_GT(facts.bytes, facts.free_bytes);
     EXPECT_NE(facts.file_system, "unknown");
-    EXPECT_FALSE(look_at_disk(state + "/nowhere").is_visible);
+    EXPECT_EQ(facts.unread, "");
+    const auto missing = look_at_disk(state + "/nowhere");
+    EXPECT_FALSE(missing.is_visible);
+    EXPECT_EQ(missing.unread, state + "/nowhere");
+    EXPECT_EQ(missing.error, ENOENT);
     EXPECT_FALSE(look_at_disk("").is_visible);
     std::filesystem::remove_all(state + "/topics");
     EXPECT_FALSE(look_at_disk(state).used_bytes);
+    EXPECT_EQ(look_at_disk(state).unread, state + "/topics");
+    EXPECT_EQ(look_at_disk(state).error, ENOENT);
 }
 
 TEST(DoctorDisk, IsFoundByATopicOrByWhatItSaysItself) {

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <limits>
+#include <sstream>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,6 +48,29 @@ TEST(DoctorProcess, ReadsLimits) {
     EXPECT_FALSE(parse_descriptor_limit("Max processes 7 8 processes\n"));
     EXPECT_FALSE(parse_descriptor_limit("Max open files"));
     EXPECT_TRUE(parse_descriptor_limit(contents_of("/proc/self/limits")));
+}
+
+TEST(DoctorProcess, ReadsNamespaces) {
+    EXPECT_EQ(parse_namespaces("Name:\tNSpid: 7 8 9\nNSpid:\t4711\nNSpgid:\t4711\n"), 1U);
+    EXPECT_EQ(parse_namespaces("NSpid:\t4711\t1\n"), 2U);
+    EXPECT_FALSE(parse_namespaces("Pid:\t4711\n"));
+    EXPECT_TRUE(parse_namespaces(contents_of("/proc/self/status")));
+}
+
+TEST(DoctorProcess, FindsWhoseSocketListens) {
+    const std::string table =
+        "Num       RefCount Protocol Flags    Type St Inode Path\n"
+        "0000000000000000: 00000003 00000000 00000000 0001 03 77 /run/a b.sock\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 78 /run/a b.sock\n"
+        "0000000000000000: 00000002 00000000 00010000 0001 01 79 /run/a\n"
+        "0000000000000000: 00000002 00000000 00000000 0002 01 80\n";
+    const auto found = [&](const std::string& path) {
+        std::istringstream text(table);
+        return listener_in(text, path);
+    };
+    EXPECT_EQ(found("/run/a b.sock"), "78");
+    EXPECT_EQ(found("/run/a"), "79");
+    EXPECT_EQ(found("/run/b.sock"), "");
 }
 
 TEST(DoctorProcess, ReadsTheUnitOfAProcess) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -41,8 +42,21 @@ TEST(DoctorSocket, IsStale) {
 }
 
 TEST(DoctorSocket, IsNone) {
-    expect_one(findings_of(facts(Kind::other, ECONNREFUSED), "shmbusd &"), Severity::error,
-               "/run/x.sock is no socket", "mv /run/x.sock /run/x.sock.old; then shmbusd &");
+    auto other = facts(Kind::other, ECONNREFUSED);
+    const auto expect_kind = [&](mode_t mode, const std::string& kind) {
+        other.mode = mode | 0666U;
+        expect_one(findings_of(other, "shmbusd &"), Severity::error,
+                   "/run/x.sock (--socket) is " + kind + ", and no socket",
+                   "name another path, with --socket");
+        EXPECT_FALSE(contains(the_one(findings_of(other, "")).what_to_do, "mv "));
+    };
+    expect_kind(S_IFREG, "a file");
+    expect_kind(S_IFDIR, "a directory");
+    expect_kind(S_IFCHR, "a device");
+    expect_kind(S_IFIFO, "a pipe");
+    other.whose = Whose::systems;
+    expect_one(findings_of(other, "shmbusd &"), Severity::error, "is a pipe",
+               "see whose it is: ls -ld /run/x.sock");
 }
 
 TEST(DoctorSocket, IsSomebodyElses) {
@@ -132,6 +146,7 @@ TEST(DoctorSocket, AFileIsNone) {
     const std::string path = directory.path() / "s";
     std::ofstream(path) << "x";
     EXPECT_EQ(look_at_socket({.socket = path}).kind, Kind::other);
+    expect_one(findings_of(after_a_knock("/dev/null"), ""), Severity::error, "is a device", "");
 }
 
 TEST(DoctorSocket, TheEnvironmentCountsMoreThanAScope) {

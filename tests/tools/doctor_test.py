@@ -101,7 +101,7 @@ class DoctorTest(harness.BusTest):
     def test_a_file_in_place_of_the_socket(self):
         self.own.stop()
         self.own.socket.write_text("x")
-        self.the_one(4, "error", "is no socket", "move it away: mv ")
+        self.the_one(4, "error", "is a file, and no socket", "name another path")
 
     def test_no_runtime_directory(self):
         self.own.stop()
@@ -153,6 +153,35 @@ class DoctorTest(harness.BusTest):
         self.assertNotIn("nobody keeps", json.dumps(self.report))
         self.assertNotEqual(self.report["daemon"]["pid"], parent.pid)
 
+    def test_a_parent_that_is_stopped(self):
+        """With its daemon alive, and dead: nobody else would say why there is none."""
+        socket = self.place / "kept.sock"
+        parent = subprocess.Popen([harness.SHMBUSD, "--supervise", "--socket", socket, "--memory-only"],
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, env=harness.environment())
+        self.addCleanup(parent.wait)
+        self.addCleanup(parent.kill)
+        harness.wait_until("its socket", socket.exists)
+        self.env = harness.environment(SHMBUS_SOCKET=str(socket))
+        self.run_ok("topic", "ls")
+        parent.send_signal(signal.SIGSTOP)
+        self.addCleanup(parent.send_signal, signal.SIGCONT)
+        harness.wait_until("it to stand", lambda: "\nState:\tT" in Path(f"/proc/{parent.pid}/status").read_text())
+
+        def expect(what):
+            report = self.run_failing(1, "^$", "doctor", "--json").json
+            (finding,) = (f for f in report["findings"] if f["severity"] == "error")
+            self.assertRegex(finding["what"], what)
+            self.assertEqual((finding["check"], finding["do"]), ("daemon", f"kill -CONT {parent.pid}"))
+            return report["daemon"]
+
+        daemon = expect(rf"parent of the daemon \(pid {parent.pid}\) is stopped")["pid"]
+        os.kill(daemon, signal.SIGKILL)
+        self.assertIsNone(expect(rf"the daemon is dead, and its parent \(pid {parent.pid}\)"))
+        parent.send_signal(signal.SIGCONT)
+        harness.wait_until("another daemon", lambda: self.run_tool("topic", "ls").code == 0)
+        self.assertEqual(self.doctor(0), [])
+
     def test_a_stopped_subscriber_that_publishers_wait_for(self):
         self.run_ok("topic", "create", "t", "--retention", "memory", "--capacity", "4", "--evict-after", "1h")
         sub = self.start_sub("t", "--from", "all")
@@ -167,6 +196,22 @@ class DoctorTest(harness.BusTest):
                                            "acknowledge and is stopped: publishers wait for that",
                                f"kill -CONT {sub.pid}")
         self.assertEqual(finding["topic"], "t")
+
+    def test_a_stopped_subscriber_with_a_name_that_is_not_ascii(self):
+        """The bus shows another name than the kernel."""
+        tool = self.place / "shmbüs"
+        shutil.copy(harness.SHMBUS, tool)
+        self.run_ok("topic", "create", "t", "--retention", "memory")
+        sub = subprocess.Popen([tool, "sub", "t"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL,
+                               env={**self.env, "LD_LIBRARY_PATH": f"{harness.BUILD}/libshmbus"})
+        self.addCleanup(sub.wait)
+        self.addCleanup(sub.kill)
+        harness.wait_until("it to subscribe", lambda: sub.pid in self.pids("t"))
+        sub.send_signal(signal.SIGSTOP)
+        harness.wait_until("it to stand", lambda: "\nState:\tT" in Path(f"/proc/{sub.pid}/status").read_text())
+        self.the_one(0, "warning", rf"pid {sub.pid} \(shmb\?\?s\), a subscriber of topic 't', is stopped",
+                     f"kill -CONT {sub.pid}")
 
     def test_a_subscriber_that_acknowledges_nothing(self):
         self.run_ok("topic", "create", "t", "--retention", "memory", "--capacity", "4", "--evict-after", "1h")
@@ -208,6 +253,25 @@ class DoctorTest(harness.BusTest):
         self.assertEqual(bad["topic"], "bad")
         self.assertRegex(bad["what"], "bad is on disk and cannot be opened")
         self.assertRegex(bad["do"], "spill verify .*/state/topics/bad$")
+
+    def test_directories_that_were_moved_away(self):
+        """Which ones: whoever asks would see them if they were there."""
+        self.run_ok("topic", "create", "t")
+        state = self.place / "state"
+        for moved, what in ((state / "topics/t", "directory of topic 't' is not in "),
+                            (state / "topics", f"keeps topics in {state}/topics, and there is no such"),
+                            (state, f"keeps topics in {state}, and there is no such")):
+            moved.rename(self.place / "away")
+            try:
+                self.doctor(0)
+            finally:
+                (self.place / "away").rename(moved)
+            (finding,) = (f for f in self.report["findings"] if f["check"] == "disk" and "direct" in f["what"])
+            self.assertEqual(finding["severity"], "warning")
+            self.assertIn(what, finding["what"])
+            self.assertIn("put it back", finding["do"])
+            self.assertNotIn("does not get to see what", json.dumps(self.report))
+            self.assertNotIn("does not get to see the disk", json.dumps(self.report))
 
     def test_a_disk_that_fails(self):
         self.run_ok("topic", "create", "t", "--capacity", "64")

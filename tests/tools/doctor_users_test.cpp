@@ -122,7 +122,7 @@ TEST(DoctorUsers, LoseEvents) {
 TEST(DoctorUsers, AreLookedAt) {
     const pid_t child = ::fork();
     if (child == 0) {
-        ::prctl(PR_SET_NAME, "cat");
+        ::prctl(PR_SET_NAME, "dog"); // it was a cat when it said hello
         ::raise(SIGSTOP);
         ::_exit(0);
     }
@@ -132,8 +132,6 @@ TEST(DoctorUsers, AreLookedAt) {
     topic.publishers = {peer(pid)};
     topic.subscribers = {peer(static_cast<std::uint32_t>(::getpid()))};
     EXPECT_EQ(stopped_users_of(topic), std::set<std::uint32_t>{pid});
-    topic.publishers[0].command = "dog"; // another one's number, in another namespace
-    EXPECT_TRUE(stopped_users_of(topic).empty());
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
 }

@@ -3,11 +3,15 @@
 #include "tools/output.hpp"
 #include "tools/torture/usage.hpp"
 
+#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
+#include <fstream>
 #include <sys/stat.h>
 
 namespace shmbus::tools::doctor {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -23,23 +27,79 @@ std::string how_to_restart(const DaemonFacts& facts) {
         return fmt::format("systemctl {}restart {}", facts.service.is_users ? "--user " : "",
                            facts.service.name);
     return fmt::format("kill {}; {}", facts.process.pid,
-                       facts.has_parent ? "and start it anew with shmbusd --supervise"
-                                        : "and start it again");
+                       facts.has_parent() ? "and start it anew with shmbusd --supervise"
+                                          : "and start it again");
 }
 
 std::string how_to_replace(const DaemonFacts& facts) {
     // A parent starts what is at the program's path by then, and keeps what is shared with clients.
-    return facts.has_parent ? fmt::format("kill -KILL {}", facts.process.pid)
-                            : how_to_restart(facts);
+    return facts.has_parent() ? fmt::format("kill -KILL {}", facts.process.pid)
+                              : how_to_restart(facts);
+}
+
+/// None if it is another program's.
+Process shmbusd_of(std::uint32_t pid) {
+    const auto process = pid == 0 ? std::nullopt : process_of(pid);
+    return process && process->command == program_name ? *process : Process();
+}
+
+/// Whether it knows processes by the numbers that they have here. One that is dead did, as it has one here.
+bool has_our_numbers(std::uint32_t pid) {
+    const auto status = contents_of(fmt::format("/proc/{}/status", pid));
+    return pid != 0 && parse_namespaces(status).value_or(1) == 1;
+}
+
+bool has_open(std::uint32_t pid, const std::string& what) {
+    std::error_code error;
+    fs::directory_iterator it(fmt::format("/proc/{}/fd", pid), error);
+    for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
+        std::error_code gone;
+        if (fs::read_symlink(it->path(), gone) == what) return true;
+    }
+    return false;
+}
+
+/// The stopped shmbusd that keeps this socket for a daemon to come; none if that is not ours to see.
+Process stopped_keeper_of(const std::string& path) {
+    std::ifstream sockets("/proc/net/unix");
+    const auto inode = listener_in(sockets, path);
+    if (inode.empty()) return {};
+    std::error_code error;
+    fs::directory_iterator it("/proc", error);
+    for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
+        const auto pid = std::strtoul(it->path().filename().c_str(), nullptr, 10);
+        const auto process = shmbusd_of(static_cast<std::uint32_t>(pid));
+        if (process.is_stopped() && has_open(process.pid, "socket:[" + inode + "]")) return process;
+    }
+    return {};
+}
+
+Findings findings_of_parent(const DaemonFacts& facts) {
+    if (!facts.parent.is_stopped()) return {};
+    const auto pid = facts.parent.pid;
+    return {{Severity::error, check,
+             facts.is_known()
+                 ? fmt::format("the parent of the daemon (pid {}) is stopped, by SIGSTOP or a "
+                               "debugger: nobody keeps what the daemon shares with clients, or "
+                               "starts it again when it dies",
+                               pid)
+                 : fmt::format("the daemon is dead, and its parent (pid {}), which would start it "
+                               "again, is stopped, by SIGSTOP or a debugger",
+                               pid),
+             fmt::format("kill -CONT {}", pid)}};
 }
 
 } // namespace
 
-DaemonFacts look_at_daemon(std::uint32_t pid) {
+DaemonFacts look_at_daemon(std::uint32_t pid, const std::string& socket) {
     DaemonFacts facts;
-    const auto process = pid == 0 ? std::nullopt : process_of(pid);
-    if (!process || process->command != program_name) return facts;
-    facts.process = *process;
+    const auto process = shmbusd_of(pid);
+    const bool is_there = process.pid != 0 && !process.is_dead();
+    facts.shares_our_pids = has_our_numbers(pid);
+    facts.parent = shmbusd_of(process.parent);
+    if (!facts.has_parent() && !is_there) facts.parent = stopped_keeper_of(socket);
+    if (!is_there) return facts;
+    facts.process = process;
     const std::string proc = "/proc/" + std::to_string(pid);
     struct stat status {};
     if (::stat(proc.c_str(), &status) == 0) facts.user = status.st_uid;
@@ -47,16 +107,14 @@ DaemonFacts look_at_daemon(std::uint32_t pid) {
     if (const auto usage = torture::usage_of(static_cast<pid_t>(pid)))
         facts.open_files = usage->descriptors;
     std::error_code hidden;
-    const auto program = std::filesystem::read_symlink(proc + "/exe", hidden);
+    const auto program = fs::read_symlink(proc + "/exe", hidden);
     if (!hidden) facts.program = program.string();
     facts.service = parse_service(contents_of(proc + "/cgroup"));
-    const auto parent = process_of(process->parent);
-    facts.has_parent = parent && parent->command == program_name;
     return facts;
 }
 
 Findings findings_of(const DaemonFacts& facts, std::uint64_t memory_topics) {
-    Findings findings;
+    Findings findings = findings_of_parent(facts);
     if (!facts.is_known()) return findings;
     const auto pid = facts.process.pid;
     if (facts.process.is_stopped())
@@ -79,7 +137,7 @@ Findings findings_of(const DaemonFacts& facts, std::uint64_t memory_topics) {
                                         "since: {}",
                                         pid, *facts.program),
                             how_to_replace(facts)});
-    if (memory_topics != 0 && !facts.has_parent && facts.service.name.empty())
+    if (memory_topics != 0 && !facts.has_parent() && facts.service.name.empty())
         findings.push_back(
             {Severity::note, check,
              fmt::format("nobody keeps the memory of {} should the daemon be killed: what no "

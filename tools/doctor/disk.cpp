@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fmt/format.h>
 #include <set>
@@ -61,8 +62,13 @@ std::uint64_t bytes_in(const fs::path& directory) {
 
 void look_into(DiskFacts& facts) {
     std::error_code error;
-    fs::directory_iterator it(facts.directory + "/topics", error);
-    if (error) return;
+    const auto topics = facts.directory + "/topics";
+    fs::directory_iterator it(topics, error);
+    if (error) {
+        facts.unread = topics;
+        facts.error = error.value();
+        return;
+    }
     facts.used_bytes = 0;
     for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
         if (!is_valid_name(it->path().filename().string())) continue;
@@ -95,6 +101,37 @@ void add_room(Findings& findings, const DiskFacts& facts, const std::vector<Topi
              "make room there, or topics with a smaller --keep-bytes"});
 }
 
+/// The daemon goes on with the files that it has open: it may not have noticed.
+Findings findings_of_unread(const DiskFacts& facts) {
+    if (facts.error == ENOENT || facts.error == ENOTDIR)
+        return {{Severity::warning, check,
+                 fmt::format("the daemon keeps topics in {}, and there is no such directory: it "
+                             "was moved away or removed, or is only where the daemon sees it",
+                             facts.unread),
+                 "put it back there, if it is not in the daemon's own mount namespace"}};
+    return {{Severity::warning, check,
+             fmt::format("{} cannot be read: {}", facts.unread, std::strerror(facts.error)),
+             "see what is there: ls -ld " + quoted(facts.unread)}};
+}
+
+/// Those on disk that it lists, and that have no directory.
+Findings findings_of_missing(const DiskFacts& facts, const std::vector<TopicInfo>& topics) {
+    Findings findings;
+    if (!facts.used_bytes) return findings;
+    for (const auto& topic : topics) {
+        const bool is_there =
+            std::binary_search(facts.topics_there.begin(), facts.topics_there.end(), topic.name);
+        if (topic.options.retention != Retention::disk || is_there) continue;
+        findings.push_back(
+            {Severity::warning, check,
+             fmt::format("the directory of topic '{}' is not in {}/topics: it was moved away or "
+                         "removed, and its events are kept nowhere else",
+                         topic.name, facts.directory),
+             "put it back there", topic.name});
+    }
+    return findings;
+}
+
 } // namespace
 
 std::string state_directory_of(const std::string& socket, const std::string& topic_directory) {
@@ -108,7 +145,12 @@ std::string state_directory_of(const std::string& socket, const std::string& top
 DiskFacts look_at_disk(const std::string& state_directory) {
     DiskFacts facts{.directory = state_directory};
     struct statvfs status {};
-    if (state_directory.empty() || ::statvfs(state_directory.c_str(), &status) != 0) return facts;
+    if (state_directory.empty()) return facts;
+    if (::statvfs(state_directory.c_str(), &status) != 0) {
+        facts.error = errno;
+        facts.unread = state_directory;
+        return facts;
+    }
     facts.is_visible = true;
     facts.file_system = file_system_of(state_directory);
     facts.is_read_only = (status.f_flag & ST_RDONLY) != 0;
@@ -120,8 +162,11 @@ DiskFacts look_at_disk(const std::string& state_directory) {
     return facts;
 }
 
-Findings findings_of(const DiskFacts& facts, const std::vector<TopicInfo>& topics) {
-    Findings findings;
+Findings findings_of(const DiskFacts& facts, const std::vector<TopicInfo>& topics,
+                     std::uint32_t user) {
+    Findings findings = findings_of_missing(facts, topics);
+    if (!facts.unread.empty() && !facts.is_hidden_from(user))
+        add(findings, findings_of_unread(facts));
     if (!facts.is_visible) return findings;
     if (facts.is_read_only)
         findings.push_back({Severity::error, check,

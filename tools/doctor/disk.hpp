@@ -5,6 +5,7 @@
 
 #include <shmbus/types.hpp>
 
+#include <cerrno>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,6 +24,12 @@ struct DiskFacts {
     std::uint64_t free_files = 0;
     std::optional<std::uint64_t> used_bytes = {}; ///< by topics; nothing: that is not ours to see
     std::vector<std::string> topics_there = {};   ///< the names of their directories
+    std::string unread = {}; ///< a path that could not be looked at; empty: all could
+    int error = 0;           ///< errno, why not
+    /// Whether that is since this user may not.
+    [[nodiscard]] bool is_hidden_from(std::uint32_t user) const noexcept {
+        return user != 0 && (error == EACCES || error == EPERM);
+    }
 };
 
 /// The state directory of the bus at that socket: what a topic's own directory says, or else where it is by rule,
@@ -32,8 +39,9 @@ struct DiskFacts {
 
 [[nodiscard]] DiskFacts look_at_disk(const std::string& state_directory);
 
-/// `topics` are all of the bus.
-[[nodiscard]] Findings findings_of(const DiskFacts& facts, const std::vector<TopicInfo>& topics);
+/// `topics` are all of the bus; `user` is who asks.
+[[nodiscard]] Findings findings_of(const DiskFacts& facts, const std::vector<TopicInfo>& topics,
+                                   std::uint32_t user);
 
 /// Topics that have a directory, and the daemon does not list.
 [[nodiscard]] std::vector<std::string> unlisted(const DiskFacts& facts,

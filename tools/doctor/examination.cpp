@@ -23,7 +23,7 @@ void meet_daemon(Examination& all, const BusOptions& options) {
     knock_at(all.socket);
     if (!all.socket.is_listened_at()) return;
     all.greeting = greet(options);
-    all.daemon = look_at_daemon(listener_at(all.socket.path));
+    all.daemon = look_at_daemon(listener_at(all.socket.path), all.socket.path);
     if (!all.greeting.refusal || all.greeting.refusal->code != Errc::no_daemon) return;
     // It has gone since, and may have taken the socket along.
     all.greeting.refusal.reset();
@@ -79,6 +79,11 @@ std::vector<Incident> incidents_of_last_hour(Bus& bus, const TopicInfo& topic) {
     }
 }
 
+/// Nobody if the daemon means other processes by their numbers than we do.
+std::set<std::uint32_t> stopped_users_in(const Examination& all, const TopicInfo& topic) {
+    return all.daemon.shares_our_pids ? stopped_users_of(topic) : std::set<std::uint32_t>();
+}
+
 /// Those that one look does not tell enough of, once more.
 void look_again(Examination& all) {
     const bool is_needed =
@@ -91,7 +96,7 @@ void look_again(Examination& all) {
         auto now = topic_now(all, topic.now.name);
         if (!now || now->uuid != topic.now.uuid) continue;
         topic.before = std::exchange(topic.now, std::move(*now));
-        topic.stopped = stopped_users_of(topic.now);
+        topic.stopped = stopped_users_in(all, topic.now);
     }
 }
 
@@ -100,7 +105,7 @@ void look_at_topics(Examination& all) {
     for (const auto& topic : all.topics) {
         auto now = topic_now(all, topic.name);
         if (!now) continue;
-        auto stopped = stopped_users_of(*now);
+        auto stopped = stopped_users_in(all, *now);
         auto subscriptions = subscriptions_of(*all.greeting.bus, *now);
         auto incidents = incidents_of_last_hour(*all.greeting.bus, *now);
         all.details.push_back({std::move(*now),
@@ -121,6 +126,13 @@ std::string directory_of_a_topic(Examination& all) {
     return {};
 }
 
+/// What was removed while the disk was looked at has no directory there, and that is right.
+void forget_removed(Examination& all) {
+    std::set<std::string> listed;
+    for (const auto& topic : all.greeting.bus->topics()) listed.insert(topic.name);
+    std::erase_if(all.topics, [&](const TopicInfo& one) { return !listed.contains(one.name); });
+}
+
 /// What can be asked of the daemon; as much of it as it answers.
 void question_daemon(Examination& all) {
     std::string directory;
@@ -131,6 +143,7 @@ void question_daemon(Examination& all) {
         }
         all.disk = look_at_disk(state_directory_of(all.socket.path, directory));
         if (!all.greeting.bus) return;
+        forget_removed(all);
         for (const auto& name : unlisted(all.disk, all.topics)) (void)topic_now(all, name);
     } catch (const Error& error) {
         all.on_the_way.push_back(finding_of({error.code(), error.what()}));
@@ -148,12 +161,13 @@ std::string how_to_start(const Examination& all) {
 
 Findings what_is_not_seen(const Examination& all) {
     std::vector<std::string> unseen;
-    if (all.socket.is_listened_at() && !all.daemon.is_known() && !all.greeting.refusal)
+    if (all.socket.is_listened_at() && !all.daemon.is_known() && !all.daemon.is_held() &&
+        !all.greeting.refusal)
         unseen.emplace_back("the daemon's process");
     if (all.daemon.is_known() && !all.daemon.open_files)
         unseen.emplace_back("how many files the daemon has open");
     if (all.daemon.is_known() && !all.daemon.program) unseen.emplace_back("which program it runs");
-    if (!all.disk.directory.empty() && !all.disk.used_bytes)
+    if (all.disk.is_hidden_from(all.user.id))
         unseen.push_back((all.disk.is_visible ? "what topics have in " : "the disk of ") +
                          all.disk.directory);
     if (all.units.in_vain) unseen.emplace_back("systemd's units");
@@ -195,14 +209,13 @@ Findings findings_of(const Examination& all, const std::string& self, const std:
     Findings findings = findings_of(all.socket, how_to_start(all));
     add(findings, findings_of(all.daemon, memory_topics_of(all.topics)));
     // One that is stopped does not answer: nothing else is wrong with access.
-    if (!all.daemon.process.is_stopped())
-        add(findings, findings_of(all.greeting, all.user, version));
+    if (!all.daemon.is_held()) add(findings, findings_of(all.greeting, all.user, version));
     if (all.units.units)
         add(findings,
             findings_of(*all.units.units,
                         all.daemon.is_known() ? std::optional(all.daemon.process) : std::nullopt));
     add(findings, findings_of(all.host, memory_of(all.topics)));
-    add(findings, findings_of(all.disk, all.topics));
+    add(findings, findings_of(all.disk, all.topics, all.user.id));
     for (const auto& topic : all.details) add(findings, findings_of(topic, self));
     add(findings, all.on_the_way);
     add(findings, what_is_not_seen(all));

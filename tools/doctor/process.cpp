@@ -1,7 +1,9 @@
 #include "tools/doctor/process.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <sstream>
 
@@ -63,6 +65,35 @@ std::optional<std::uint64_t> parse_descriptor_limit(std::string_view text) {
     std::uint64_t limit = 0;
     if (!(std::istringstream(soft) >> limit)) return std::nullopt;
     return limit;
+}
+
+std::optional<std::size_t> parse_namespaces(std::string_view text) {
+    constexpr std::string_view name = "NSpid:";
+    std::istringstream lines{std::string(text)};
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(name)) continue;
+        std::istringstream numbers(line.substr(name.size()));
+        const std::istream_iterator<std::string> first(numbers);
+        return static_cast<std::size_t>(std::distance(first, {}));
+    }
+    return std::nullopt;
+}
+
+std::string listener_in(std::istream& text, const std::string& path) {
+    constexpr unsigned long accepts = 1UL << 16U; // __SO_ACCEPTCON: it is no connection
+    for (std::string line; std::getline(text, line);) {
+        // "Num: RefCount Protocol Flags Type St Inode Path"
+        std::istringstream fields(line);
+        std::string other;
+        std::string flags;
+        std::string inode;
+        std::string where;
+        fields >> other >> other >> other >> flags >> other >> other >> inode >> std::ws;
+        std::getline(fields, where);
+        const bool listens = (std::strtoul(flags.c_str(), nullptr, 16) & accepts) != 0;
+        if (listens && where == path) return inode;
+    }
+    return {};
 }
 
 Service parse_service(std::string_view text) {

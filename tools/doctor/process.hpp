@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <istream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@ struct Process {
     std::uint32_t parent = 0;
     /// By SIGSTOP, or by a debugger.
     [[nodiscard]] bool is_stopped() const noexcept { return state == 'T' || state == 't'; }
+    /// Its parent has not looked yet.
+    [[nodiscard]] bool is_dead() const noexcept { return state == 'Z' || state == 'X'; }
 };
 
 /// Nothing if there is no such process, or it is not shown to us.
@@ -24,6 +27,12 @@ struct Process {
 
 /// How many files it may open, from /proc/PID/limits. Nothing if the text does not say; no limit is a large number.
 [[nodiscard]] std::optional<std::uint64_t> parse_descriptor_limit(std::string_view text);
+
+/// In how many pid namespaces it has a number, from ours on, by /proc/PID/status. Nothing if the text does not say.
+[[nodiscard]] std::optional<std::size_t> parse_namespaces(std::string_view text);
+
+/// The inode of the socket that listens at a path, in the text of /proc/net/unix; empty: there is none.
+[[nodiscard]] std::string listener_in(std::istream& text, const std::string& path);
 
 /// A unit of systemd that a process runs in.
 struct Service {

@@ -108,11 +108,31 @@ Finding kept_out(const SocketFacts& facts) {
             remedy};
 }
 
+const char* kind_of(mode_t mode) noexcept {
+    switch (mode & S_IFMT) {
+    case S_IFREG: return "a file";
+    case S_IFDIR: return "a directory";
+    case S_IFCHR:
+    case S_IFBLK: return "a device";
+    case S_IFIFO: return "a pipe";
+    default: return "something else";
+    }
+}
+
+/// Whatever it is, it is nothing that a bus has left there, and somebody may need it.
+Finding no_socket(const SocketFacts& facts) {
+    return {Severity::error, check,
+            fmt::format("{} ({}) is {}, and no socket", facts.path, facts.chosen_by,
+                        kind_of(facts.mode)),
+            facts.whose == Whose::somebodys
+                ? "name another path, with --socket or $SHMBUS_SOCKET"
+                : fmt::format("only a bus's socket belongs there: see whose it is: ls -ld {}; or "
+                              "name another path, with --socket or $SHMBUS_SOCKET",
+                              quoted(facts.path))};
+}
+
 Findings about_connecting(const SocketFacts& facts, const std::string& how_to_start) {
-    if (facts.kind == SocketFacts::Kind::other)
-        return {{Severity::error, check, facts.path + " is no socket",
-                 fmt::format("move it away: mv {} {}; then {}", quoted(facts.path),
-                             quoted(facts.path + ".old"), how_to_start)}};
+    if (facts.kind == SocketFacts::Kind::other) return {no_socket(facts)};
     if (!facts.error) return {};
     switch (*facts.error) {
     case 0: return {};

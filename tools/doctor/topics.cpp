@@ -81,10 +81,8 @@ std::set<std::uint32_t> stopped_users_of(const TopicInfo& topic) {
     std::set<std::uint32_t> stopped;
     for (const auto* peers : {&topic.publishers, &topic.subscribers})
         for (const PeerInfo& peer : *peers) {
-            // The number may mean another process here than where the daemon is.
             const auto process = process_of(peer.pid);
-            if (process && process->is_stopped() && process->command == peer.command)
-                stopped.insert(peer.pid);
+            if (process && process->is_stopped()) stopped.insert(peer.pid);
         }
     return stopped;
 }

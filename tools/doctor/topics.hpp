@@ -24,7 +24,8 @@ struct TopicFacts {
 };
 
 [[nodiscard]] bool needs_another_look(const TopicInfo& topic) noexcept;
-/// Who of those that use it is stopped, as far as that can be seen from here.
+/// Who of those that use it is stopped, as far as that can be seen from here. What they are called does not matter:
+/// that changes. @pre the daemon knows processes by the numbers that they have here
 [[nodiscard]] std::set<std::uint32_t> stopped_users_of(const TopicInfo& topic);
 
 /// `self` is how to call this program so that it reaches the same bus.
