@@ -50,7 +50,10 @@ class Line {
 
   private:
     void send_waiting() {
-        while (!waiting_.empty() && send(waiting_.front(), 0)) waiting_.pop_front();
+        // Who has taken one is there again, and takes the others.
+        for (int patience = 0; !waiting_.empty() && send(waiting_.front(), patience);
+             patience = patience_ms)
+            waiting_.pop_front();
     }
     /// @returns false to try again later
     bool send(const Statement& what, int patience);

@@ -25,9 +25,9 @@ base::Fd keep(const kj::Maybe<int>& received) {
         if (!fd) base::throw_system("keeping a descriptor of a topic's memory");
         return fd;
     }
-    throw Error(Errc::limit,
-                "no descriptor of the topic's memory came: this process may open no more "
-                "files (ulimit -n)");
+    throw Error(Errc::damaged,
+                "the daemon sent no descriptor of the topic's memory, or this process may "
+                "open no more files (ulimit -n)");
 }
 
 /// Another descriptor of the same, if it is not one of the last that this process may have: those are the

@@ -134,22 +134,31 @@ TEST_F(RestoreTest, GarbageIsRefusedAndClosed) {
     RawClient client(daemon.socket());
     greet(client);
     const auto before = descriptors();
-    const auto pipe = a_pipe();
-    const base::Fd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
     const base::Fd unsealed(::memfd_create("unsealed", MFD_CLOEXEC));
     const auto zeros = base::make_memfd("zeros", 1 << 20, 0);
     std::uint32_t question = 2;
-    for (const auto* ring : {&pipe, &file, &unsealed, &zeros})
-        for (const auto* readers : {&pipe, &zeros}) {
+    for (const auto* ring : {&unsealed, &zeros})
+        for (const auto* readers : {&unsealed, &zeros}) {
             send(client, {.question = question}, {ring->get(), readers->get()});
             EXPECT_EQ(refusal_of(client, question), static_cast<int>(Errc::damaged));
             client.send(RawClient::finish_of(question));
             ++question;
         }
-    send(client, {.question = question, .capabilities = 3}, {zeros.get(), zeros.get(), pipe.get()});
+    send(client, {.question = question, .capabilities = 3},
+         {zeros.get(), zeros.get(), unsealed.get()});
     EXPECT_EQ(refusal_of(client, question), static_cast<int>(Errc::damaged));
     client.send(RawClient::finish_of(question));
     for (const Deadline end = 30s; descriptors() != before;) ASSERT_FALSE(end.passed());
+    expect_service();
+}
+
+TEST_F(RestoreTest, WhoSendsWhatIsNoMemoryIsCutOff) {
+    const base::Fd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+    const auto zeros = base::make_memfd("zeros", 1 << 20, 0);
+    RawClient client(daemon.socket());
+    greet(client);
+    send(client, {.question = 2}, {zeros.get(), file.get()});
+    client.expect_hang_up();
     expect_service();
 }
 
