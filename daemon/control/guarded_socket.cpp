@@ -1,15 +1,11 @@
 #include "daemon/control/guarded_socket.hpp"
 
+#include "daemon/system/ancillary.hpp"
+
 #include <array>
 #include <kj/debug.h>
 
 namespace shmbus::control {
-
-namespace {
-
-constexpr std::size_t most_of_a_message = 253; // the kernel's SCM_MAX_FD
-
-} // namespace
 
 /// One read, whose bytes may come in several messages.
 struct GuardedSocket::Reading {
@@ -30,7 +26,7 @@ struct GuardedSocket::Reading {
     std::size_t most_fds;
     system::Closing closing;
     ReadResult done{0, 0};
-    std::array<kj::AutoCloseFd, most_of_a_message> received; // with one message
+    std::array<kj::AutoCloseFd, system::most_descriptors> received; // with one message
 };
 
 GuardedSocket::GuardedSocket(kj::LowLevelAsyncIoProvider& io, base::Fd socket,

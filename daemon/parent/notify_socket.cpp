@@ -1,6 +1,7 @@
 #include "daemon/parent/notify_socket.hpp"
 
 #include "base/system_error.hpp"
+#include "daemon/system/ancillary.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,7 +16,6 @@ namespace shmbus::parent {
 namespace {
 
 constexpr std::size_t longest_message = 4096; // as systemd has it
-constexpr std::size_t most_descriptors = 253; // the kernel's SCM_MAX_FD
 
 std::vector<std::string> lines_of(std::string_view text) {
     std::vector<std::string> lines;
@@ -31,18 +31,12 @@ std::vector<std::string> lines_of(std::string_view text) {
 void take_ancillary(msghdr& header, Notification& message) {
     for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr;
          part = CMSG_NXTHDR(&header, part)) {
-        if (part->cmsg_level != SOL_SOCKET) continue;
-        if (part->cmsg_type == SCM_CREDENTIALS) {
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS) {
             ucred who{};
             std::memcpy(&who, CMSG_DATA(part), sizeof who);
             message.sender = who.pid;
         }
-        if (part->cmsg_type != SCM_RIGHTS) continue;
-        for (std::size_t at = CMSG_LEN(0); at < part->cmsg_len; at += sizeof(int)) {
-            int fd = -1;
-            std::memcpy(&fd, reinterpret_cast<const char*>(part) + at, sizeof fd);
-            message.descriptors.emplace_back(fd);
-        }
+        system::take_descriptors(*part, message.descriptors);
     }
 }
 
@@ -80,7 +74,7 @@ NotifySocket::NotifySocket()
 std::optional<Notification> NotifySocket::receive() {
     std::array<char, longest_message> text;
     constexpr auto control_size =
-        CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(most_descriptors * sizeof(int));
+        CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(system::most_descriptors * sizeof(int));
     alignas(cmsghdr) std::array<char, control_size> control;
     iovec part{.iov_base = text.data(), .iov_len = text.size()};
     msghdr header{};
@@ -94,7 +88,8 @@ std::optional<Notification> NotifySocket::receive() {
         base::throw_system("receiving a notification");
     }
     Notification message;
-    message.descriptors.reserve(most_descriptors); // or one could get lost for want of memory
+    message.descriptors.reserve(
+        system::most_descriptors); // or one could get lost for want of memory
     take_ancillary(header, message);
     if ((header.msg_flags & MSG_TRUNC) != 0)
         message.fault = "it is longer than " + std::to_string(longest_message) + " bytes";

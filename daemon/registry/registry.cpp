@@ -70,8 +70,8 @@ void Registry::carry_on(const std::shared_ptr<Topic>& topic) {
     auto log = storage_->open(name, *stored);
     if (log.log->next() > topic->head_hint() + 1)
         throw Error(Errc::damaged, "topic " + name + ": the disk is ahead of the ring");
-    constexpr Sequence far = Sequence{1}
-                             << 40U; // beyond what was promised, as fast as publishers may be
+    // However fast publishers are while the disk takes no promise.
+    constexpr Sequence far = Sequence{1} << 40U;
     if (topic->head_hint() > std::max(log.log->leased(), log.log->next()) + far)
         throw Error(Errc::damaged, "topic " + name + ": the ring is far ahead of the disk");
     topic->set_state(topic->state());

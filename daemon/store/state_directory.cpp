@@ -49,9 +49,7 @@ void make_with_parents(const std::string& path) {
 /// Whoever may put files there could have this process write to files elsewhere.
 void require_own(const std::string& path) {
     struct stat status {};
-    if (::lstat(path.c_str(), &status) != 0) base::throw_system("looking at " + path);
-    if (S_ISLNK(status.st_mode) && ::stat(path.c_str(), &status) != 0)
-        base::throw_system("looking at " + path);
+    if (::stat(path.c_str(), &status) != 0) base::throw_system("looking at " + path);
     if (status.st_uid != ::geteuid() && status.st_uid != 0)
         throw Error(Errc::bad_argument,
                     fmt::format("{} is user {}'s, not user {}'s: choose another --state-dir, or "

@@ -1,10 +1,10 @@
 #include "daemon/system/closer.hpp"
 
 #include "base/thread.hpp"
+#include "daemon/system/ancillary.hpp"
 
 #include <array>
 #include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <fcntl.h>
 #include <mutex>
@@ -17,13 +17,12 @@ namespace shmbus::system {
 
 namespace {
 
-constexpr std::size_t most_descriptors = 253; // of one message: the kernel's SCM_MAX_FD
-constexpr unsigned deepest = 16;              // sockets in messages to sockets …
-constexpr unsigned longest_queue = 4096;      // more messages than any socket has
+constexpr unsigned deepest = 16;         // sockets in messages to sockets …
+constexpr unsigned longest_queue = 4096; // more messages than any socket has
 constexpr unsigned most_threads = 64;
 
-/// Of one message, which is read by this. @returns whether there was one
-bool take_descriptors(const base::Fd& socket, std::vector<base::Fd>& to) {
+/// Reads one message, for its descriptors. @returns whether there was one
+bool receive(const base::Fd& socket, std::vector<base::Fd>& to) {
     std::array<char, 4096> bytes;
     alignas(cmsghdr) std::array<char, CMSG_SPACE(most_descriptors * sizeof(int))> control;
     iovec part{.iov_base = bytes.data(), .iov_len = bytes.size()};
@@ -34,12 +33,8 @@ bool take_descriptors(const base::Fd& socket, std::vector<base::Fd>& to) {
     header.msg_controllen = control.size();
     const auto size = ::recvmsg(socket.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0) return false;
-    for (cmsghdr* at = CMSG_FIRSTHDR(&header); at != nullptr; at = CMSG_NXTHDR(&header, at)) {
-        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
-        std::vector<int> numbers((at->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        std::memcpy(numbers.data(), CMSG_DATA(at), numbers.size() * sizeof(int));
-        for (const int number : numbers) to.emplace_back(number);
-    }
+    for (cmsghdr* at = CMSG_FIRSTHDR(&header); at != nullptr; at = CMSG_NXTHDR(&header, at))
+        take_descriptors(*at, to);
     return size != 0 || !to.empty();
 }
 
@@ -49,7 +44,7 @@ void close_well(base::Fd fd, unsigned depth) {
     if (::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &none, sizeof none) != 0) return;
     ::shutdown(fd.get(), SHUT_RDWR); // no more comes
     std::vector<base::Fd> found;
-    for (unsigned i = 0; depth < deepest && i < longest_queue && take_descriptors(fd, found); ++i) {
+    for (unsigned i = 0; depth < deepest && i < longest_queue && receive(fd, found); ++i) {
         for (auto& each : found) close_well(std::move(each), depth + 1);
         found.clear();
     }
