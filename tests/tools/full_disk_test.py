@@ -25,7 +25,7 @@ class FullDiskTest(harness.BusTest):
         """A disk of its own, and a daemon."""
         self.disk = self.directory / self.id().split(".")[-1]
         (self.disk / "state").mkdir(parents=True)
-        self.mount("size=8m")
+        self.mount("size=8m,mode=700")
         self.addCleanup(subprocess.run, ["umount", self.disk / "state"], check=True)
         self.start_daemon()
 
