@@ -50,10 +50,10 @@ kj::Promise<std::size_t> GuardedSocket::tryRead(void* buffer, std::size_t least,
 kj::Promise<kj::AsyncCapabilityStream::ReadResult>
 GuardedSocket::tryReadWithFds(void* buffer, std::size_t least, std::size_t most,
                               kj::AutoCloseFd* fds, std::size_t most_fds) {
-    return read(kj::heap<Reading>(buffer, least, most, fds, most_fds, closing_));
+    return go_on(kj::heap<Reading>(buffer, least, most, fds, most_fds, closing_));
 }
 
-kj::Promise<kj::AsyncCapabilityStream::ReadResult> GuardedSocket::read(kj::Own<Reading> reading) {
+kj::Promise<kj::AsyncCapabilityStream::ReadResult> GuardedSocket::go_on(kj::Own<Reading> reading) {
     auto& now = *reading;
     // Of one message at a time: what comes with the next needs all the room again.
     return stream_
@@ -64,7 +64,7 @@ kj::Promise<kj::AsyncCapabilityStream::ReadResult> GuardedSocket::read(kj::Own<R
             reading->done.byteCount += got.byteCount;
             if (got.byteCount == 0 || reading->done.byteCount >= reading->least)
                 return reading->done;
-            return read(kj::mv(reading));
+            return go_on(kj::mv(reading));
         });
 }
 

@@ -53,7 +53,7 @@ class GuardedSocket final : public kj::AsyncCapabilityStream {
 
   private:
     struct Reading;
-    kj::Promise<ReadResult> read(kj::Own<Reading> reading);
+    kj::Promise<ReadResult> go_on(kj::Own<Reading> reading);
     void take_in(Reading& reading, std::size_t count);
 
     base::Fd socket_;
