@@ -10,9 +10,9 @@ namespace shmbus::control {
 /// One read, whose bytes may come in several messages.
 struct GuardedSocket::Reading {
     Reading(void* to, std::size_t at_least, std::size_t at_most, kj::AutoCloseFd* fds_to,
-            std::size_t at_most_fds, const system::Closing& count)
+            std::size_t at_most_fds, system::Closing count)
         : buffer(static_cast<kj::byte*>(to)), least(at_least), most(at_most), fds(fds_to),
-          most_fds(at_most_fds), closing(count) {}
+          most_fds(at_most_fds), closing(std::move(count)) {}
     ~Reading() { close_received(); }
     KJ_DISALLOW_COPY(Reading);
     void close_received() {

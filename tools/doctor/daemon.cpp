@@ -68,7 +68,7 @@ Process stopped_keeper_of(const std::string& path) {
     fs::directory_iterator it("/proc", error);
     for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
         const auto pid = std::strtoul(it->path().filename().c_str(), nullptr, 10);
-        const auto process = shmbusd_of(static_cast<std::uint32_t>(pid));
+        auto process = shmbusd_of(static_cast<std::uint32_t>(pid));
         if (process.is_stopped() && has_open(process.pid, "socket:[" + inode + "]")) return process;
     }
     return {};

@@ -153,7 +153,7 @@ enum class Durability : std::uint8_t {
     timed_out = 1,   ///< not within the deadline; it may yet
     not_durable = 2, ///< it never will: the topic is in memory, or its sync is `none`
     interrupted = 3, ///< as PublishOutcome::interrupted
-    closed = 4,      ///< it never will: the topic was removed, or has begun anew with another daemon
+    closed = 4,      ///< it never will: the topic was removed, or has begun anew
 };
 
 [[nodiscard]] SHMBUS_API const char* name_of(Durability durability) noexcept;
