@@ -73,7 +73,7 @@ class Parent {
   private:
     void start();
     [[noreturn]] void become_worker(pid_t parent) noexcept;
-    void wait();
+    void wait() const;
     [[nodiscard]] bool worker_is_dead() const;
     void hear();
     std::string heed(Notification& message);
@@ -148,17 +148,12 @@ void Parent::become_worker(pid_t parent) noexcept {
     std::_Exit(status_cannot_run);
 }
 
-/// Who was stopped itself has not heard what the worker said meanwhile.
-void Parent::wait() {
+void Parent::wait() const {
     pollfd sources[] = {{.fd = notifications_.fd().get(), .events = POLLIN, .revents = 0},
                         {.fd = signals_.fd().get(), .events = POLLIN, .revents = 0}};
     const Deadline deadline = worker_ == nobody ? next_start_ : hangs_at_;
     if (::poll(sources, std::size(sources), milliseconds_to(deadline)) < 0 && errno != EINTR)
         base::throw_system("waiting for a worker");
-    constexpr auto late = std::chrono::seconds(1);
-    const bool was_stopped =
-        !deadline.is_never() && Deadline::Clock::now() > deadline.when() + late;
-    if (was_stopped && worker_ != nobody) hangs_at_ = ready_ ? patience_.watchdog : patience_.start;
 }
 
 bool Parent::worker_is_dead() const {
@@ -239,6 +234,12 @@ void Parent::forward(int signal) {
 
 void Parent::kill_if_it_hangs() {
     if (worker_ == nobody || !hangs_at_.passed()) return;
+    // Who was stopped itself meanwhile may have missed what the worker had to say.
+    constexpr auto late = std::chrono::seconds(1);
+    if (Deadline::Clock::now() > hangs_at_.when() + late) {
+        hangs_at_ = ready_ ? patience_.watchdog : patience_.start;
+        return;
+    }
     hangs_at_ = Deadline::never();
     system::log(
         Level::error,

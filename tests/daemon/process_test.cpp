@@ -88,9 +88,16 @@ TEST(Shmbusd, NeedsNoParentThatGoesOn) {
     daemon.kill(SIGCONT);
     session->create_topic("last", {.retention = Retention::memory}, false);
     EXPECT_EQ(worker_of(daemon), first);
-    // By then all has been said.
-    session->create_topic("another", {.retention = Retention::memory}, false);
-    std::this_thread::sleep_for(1s);
+    // What waited to be said is said with what there is to say next: three descriptors of each topic.
+    const auto kept = [&] {
+        const fs::directory_iterator all("/proc/" + std::to_string(daemon.pid()) + "/fd");
+        return std::distance(begin(all), end(all));
+    };
+    for (const Deadline end(30s); kept() < 3 * (many + 1);) {
+        ASSERT_FALSE(end.passed());
+        session->create_topic("another", {.retention = Retention::memory}, true);
+        session->remove_topic("another", true);
+    }
     ASSERT_EQ(::kill(first, SIGKILL), 0);
     daemon.process().wait_for_log("died of SIGKILL; starting it again");
     const auto next = control::Session::connect(daemon.socket(), 30s);
