@@ -219,7 +219,8 @@ void DiskTopic::expire() {
         const auto facts = catalog_.update();
         const std::size_t count = store::expendable(
             facts, policy_.keep, situation, [this](std::size_t i) { return catalog_.max_time(i); });
-        if (count != 0 && log_.expire(count) != store::Outcome::done)
+        // Who finds a file gone looks at kept() again, and takes it for damage if it is still there.
+        if (count != 0 && log_.expire(count, [this] { take_stock(); }) != store::Outcome::done)
             system::log(system::messages::topic_files_trouble, {.topic = name},
                         fmt::format("topic {}: removing old segments: {}", name, log_.trouble()));
     } catch (const Error& e) { // the log itself is well

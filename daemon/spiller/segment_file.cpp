@@ -53,42 +53,52 @@ SegmentFile none_yet(const Kept& kept) {
     return place;
 }
 
-} // namespace
-
-std::optional<SegmentFile> open_segment(const DiskTopic& topic, Sequence from) {
+/// The one that `which` chooses of what is kept. A file may expire between being chosen and being opened: it is
+/// kept no more before it goes (DiskTopic::expire), so then it is chosen once more; else somebody has taken
+/// it away.
+template <class Which>
+std::optional<SegmentFile> open_chosen(const DiskTopic& topic, const Which& which) {
     for (;;) {
         const auto kept = topic.kept();
         if (kept.segments.empty()) return none_yet(kept);
-        if (from > kept.written) return std::nullopt;
-        const auto behind = std::upper_bound(kept.segments.begin(), kept.segments.end(), from);
-        const auto i = std::max<std::ptrdiff_t>(behind - kept.segments.begin(), 1) - 1;
-        auto file = open_one(topic, kept, static_cast<std::size_t>(i));
+        const std::optional<std::size_t> i = which(kept);
+        if (!i) return std::nullopt;
+        auto file = open_one(topic, kept, *i);
         if (topic.is_removed())
             return std::nullopt; // this may be a file of the next one of that name
         if (file) return file;
         const auto now = topic.kept();
         if (now.segments.empty() || now.segments.front() == kept.segments.front())
-            return unreadable(kept, static_cast<std::size_t>(i)); // somebody has taken it away
+            return unreadable(kept, *i);
     }
 }
 
+} // namespace
+
+std::optional<SegmentFile> open_segment(const DiskTopic& topic, Sequence from) {
+    return open_chosen(topic, [&](const Kept& kept) -> std::optional<std::size_t> {
+        if (from > kept.written) return std::nullopt;
+        const auto behind = std::upper_bound(kept.segments.begin(), kept.segments.end(), from);
+        return std::max<std::ptrdiff_t>(behind - kept.segments.begin(), 1) - 1;
+    });
+}
+
 std::optional<SegmentFile> open_segment_of_time(const DiskTopic& topic, std::uint64_t time_ns) {
-    const auto kept = topic.kept();
-    if (kept.segments.empty()) return none_yet(kept);
-    const auto directory = store::open_directory(topic.path());
-    const auto max_time_before = [&](std::size_t i) {
-        for (; i < kept.segments.size(); ++i) {
-            try {
-                return store::read_header(*directory, topic.uuid(), kept.segments[i])
-                    .header.max_time_before;
-            } catch (const Error&) {
-                continue; // what comes before the next one has this in it
+    return open_chosen(topic, [&](const Kept& kept) -> std::optional<std::size_t> {
+        const auto directory = store::open_directory(topic.path());
+        const auto max_time_before = [&](std::size_t i) {
+            for (; i < kept.segments.size(); ++i) {
+                try {
+                    return store::read_header(*directory, topic.uuid(), kept.segments[i])
+                        .header.max_time_before;
+                } catch (const Error&) {
+                    continue; // what comes before the next one has this in it
+                }
             }
-        }
-        return ~std::uint64_t{0};
-    };
-    return open_one(topic, kept,
-                    spill::segment_at_time(kept.segments.size(), max_time_before, time_ns));
+            return ~std::uint64_t{0};
+        };
+        return spill::segment_at_time(kept.segments.size(), max_time_before, time_ns);
+    });
 }
 
 } // namespace shmbus::spiller

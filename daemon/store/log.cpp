@@ -194,7 +194,7 @@ void Log::save(const State& state) {
     state_ = state;
 }
 
-Outcome Log::expire(std::size_t count) {
+Outcome Log::expire(std::size_t count, const std::function<void()>& unlisted) {
     return aside([&] {
         if (segments_.size() > 1 && count > 0) {
             const auto end = segments_.begin() +
@@ -203,6 +203,7 @@ Outcome Log::expire(std::size_t count) {
             save({state_.lease_through, durable_, *end - 1});
             expired_.insert(expired_.end(), segments_.begin(), end);
             segments_.erase(segments_.begin(), end);
+            unlisted();
         }
         remove_expired();
     });

@@ -21,6 +21,8 @@
 #include "daemon/store/segment_writer.hpp"
 #include "daemon/store/state_file.hpp"
 
+#include <functional>
+
 namespace shmbus::store {
 
 struct LogOptions {
@@ -88,8 +90,11 @@ class Log {
     [[nodiscard]] std::uint64_t last_segment_bytes() const noexcept {
         return current_ ? current_->written_bytes() : used_;
     }
-    /// Removes the oldest `count` segments; the last one stays in any case.
-    Outcome expire(std::size_t count);
+    /// Removes the oldest `count` segments; the last one stays in any case. `unlisted` is called when segments()
+    /// has them no more and their files are still there: who opens files by a list of it must have the new one
+    /// before they go.
+    Outcome expire(
+        std::size_t count, const std::function<void()>& unlisted = [] {});
 
   private:
     struct State { // on disk

@@ -1,6 +1,8 @@
 // Events on their way to the disk, with real threads, a ring in plain memory and a disk that can fail.
 #include "spiller/running.hpp"
+#include "store/workload.hpp"
 
+#include <atomic>
 #include <cerrno>
 
 namespace shmbus::test {
@@ -52,6 +54,28 @@ TEST_F(SpillerTest, TakesLargeEventsOutOfTheirChunks) {
         for (int i = 1; i <= 20; ++i) all.push_back(std::to_string(i) + ' ' + large);
         return all;
     }());
+}
+
+// Who opens the files looks there first, and takes one that is missing for damage.
+TEST_F(SpillerTest, AFileIsKeptNoMoreBeforeItGoes) {
+    DiskPolicy policy;
+    policy.keep.max_events = 50;
+    std::atomic<std::size_t> removed = 0;
+    std::atomic<std::size_t> removed_early = 0;
+    Running* daemon = nullptr;
+    disk.watch_removals([&](const std::string& name) {
+        if (!name.ends_with(".seg") || daemon == nullptr) return;
+        ++removed;
+        for (const Sequence first : daemon->topic->kept().segments)
+            if (layout::segment_name(first) == name) ++removed_early;
+    });
+    Running running(disk, policy, small_segments());
+    daemon = &running;
+    for (int i = 1; i <= 2'000; ++i)
+        ASSERT_EQ(running.pub.publish(std::to_string(i), patience), published(Sequence(i)));
+    EXPECT_TRUE(running.stop());
+    EXPECT_GE(removed, 2U);
+    EXPECT_EQ(removed_early, 0U);
 }
 
 TEST_F(SpillerTest, GoesOnBehindWhatItWroteBefore) {

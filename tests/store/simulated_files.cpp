@@ -92,6 +92,7 @@ class SimulatedDirectory final : public store::Directory {
     }
     void remove(const std::string& name) override {
         (void)find("removing", name);
+        if (disk_.removal_watch_) disk_.removal_watch_(name);
         disk_.run({SimulatedDisk::Kind::remove, 0, 0, {}, name}, name);
     }
     void rename(const std::string& from, const std::string& to) override {

@@ -9,6 +9,7 @@
 #include "daemon/store/files.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -72,6 +73,11 @@ class SimulatedDisk {
     /// Reading these bytes of a file fails with EIO.
     void spoil(const std::string& name, std::uint64_t from, std::uint64_t to);
 
+    /// Called with the name of each file before it is removed, by whoever removes it. Before there is any.
+    void watch_removals(std::function<void(const std::string&)> watch) {
+        removal_watch_ = std::move(watch);
+    }
+
     /// The files that a crash leaves.
     [[nodiscard]] std::map<std::string, FileBytes> after(const Crash& crash) const;
     /// The files as they can be read now.
@@ -131,6 +137,7 @@ class SimulatedDisk {
         std::uint64_t to;
     };
     std::map<Inode, Spoiled> spoiled_;
+    std::function<void(const std::string&)> removal_watch_; // not guarded
 };
 
 } // namespace shmbus::test

@@ -78,6 +78,8 @@ class DoctorTest(harness.BusTest):
         self.run_ok("topic", "create", "t")
         self.run_ok("pub", "t", "x", "--wait-durable")
         self.run_ok("subscription", "create", "t", "s", "--from", "all")
+        # What is written once a second is there by then.
+        harness.wait_until("t to fall asleep", lambda: self.info("t")["memory_bytes"] == 0)
 
         def files():
             return {path: path.read_bytes() for path in self.place.rglob("*") if path.is_file()
