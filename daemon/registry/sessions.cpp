@@ -338,6 +338,8 @@ std::uint32_t Sessions::thread_ended(SessionId session) noexcept {
             {.kind = IncidentKind::aborted, .first = done.first, .last = done.last},
             found->second.who);
     }
+    // That comes through another thread: the connection's end may have been heard of before.
+    if (!found->second.connected) (void)connection_closed(session);
     return claims;
 }
 

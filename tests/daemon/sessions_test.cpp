@@ -4,6 +4,7 @@
 #include "shmbus/error.hpp"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 namespace shmbus::registry {
 namespace {
@@ -54,6 +55,29 @@ TEST_F(SessionsTest, KeepWhatTheyHoldWithoutAConnection) {
     EXPECT_EQ(ended->who.command, "worker");
     EXPECT_EQ(topic->publisher_count() + topic->subscriber_count(), 0U);
     EXPECT_THAT(gone, ElementsAre(id));
+}
+
+// What an exec does, in whichever order the two are heard of.
+TEST_F(SessionsTest, LoseSubscriptionsWhenAProcessGoesOnWithoutThreadAndConnection) {
+    const base::Peer self{.pid = ::getpid(), .uid = 1000, .groups = {}};
+    for (const bool thread_first : {true, false}) {
+        const auto id = sessions.open(self, "worker");
+        (void)sessions.lease_subscriber(id, topic, {});
+        if (thread_first) (void)sessions.thread_ended(id);
+        EXPECT_EQ(sessions.connection_closed(id), thread_first);
+        EXPECT_EQ(topic->subscriber_count(), thread_first ? 0U : 1U);
+        if (!thread_first) (void)sessions.thread_ended(id);
+        EXPECT_EQ(topic->subscriber_count(), 0U);
+        EXPECT_EQ(gone.back(), id);
+    }
+    // What it publishes with it keeps: nobody knows whether it is still writing.
+    const auto id = sessions.open(self, "worker");
+    (void)sessions.lease_publisher(id, topic);
+    (void)sessions.lease_subscriber(id, topic, {});
+    EXPECT_FALSE(sessions.connection_closed(id));
+    (void)sessions.thread_ended(id);
+    EXPECT_EQ(topic->subscriber_count(), 0U);
+    EXPECT_EQ(topic->publisher_count(), 1U);
 }
 
 TEST_F(SessionsTest, AreResumedByTheirOwnProcessAlone) {
