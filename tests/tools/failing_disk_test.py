@@ -28,12 +28,14 @@ class Fault:
 
     def __init__(self, directory, daemon, call, error, when):
         self.log = directory / "strace.log"
-        thread = next(task.name for task in Path(f"/proc/{daemon.process.pid}/task").iterdir()
-                      if (task / "comm").read_text() == "shmbus-disk\n")
+        tasks = Path(f"/proc/{daemon.process.pid}/task")
+        # A thread names itself, and nobody waits for that.
+        thread = harness.wait_until("the disk's thread", lambda: next(
+            (task.name for task in tasks.iterdir() if (task / "comm").read_text() == "shmbus-disk\n"), None))
         self.strace = subprocess.Popen(
             ["strace", "-qq", "-o", self.log, "-e", f"trace={call}", "-e",
              f"inject={call}:error={error}:when={when}", "-p", thread], stdin=subprocess.DEVNULL)
-        status = Path(f"/proc/{daemon.process.pid}/task/{thread}/status")
+        status = tasks / thread / "status"
         harness.wait_until("strace", lambda: f"TracerPid:\t{self.strace.pid}\n" in status.read_text())
 
     def stop(self):
