@@ -6,6 +6,7 @@
 #include "process/load.hpp"
 #include "process/unbroken.hpp"
 #include "support/daemon_process.hpp"
+#include "support/sanitizers.hpp"
 
 #include <algorithm>
 #include <csignal>
@@ -87,7 +88,9 @@ TEST_F(KillDaemon, NobodyNotices) {
     EXPECT_LE(late.anonymous_kib, early.anonymous_kib + 512);
     EXPECT_LE(late_worker.descriptors, early_worker.descriptors + 8) << "connections come and go";
     constexpr std::uint64_t batches_kib = 64 * 1024;
-    EXPECT_LE(late_worker.anonymous_kib, early_worker.anonymous_kib + batches_kib);
+    // AddressSanitizer keeps that much of what was freed; how much it has by now is a matter of age.
+    constexpr std::uint64_t quarantine_kib = instrumented ? 256 * 1024 : 0;
+    EXPECT_LE(late_worker.anonymous_kib, early_worker.anonymous_kib + batches_kib + quarantine_kib);
 
     const auto published = load_.stop();
 
