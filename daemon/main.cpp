@@ -7,6 +7,8 @@
 // One thread with one event loop does all of this; storage has threads of its own, for whatever waits for
 // a disk.
 #include "base/socket_path.hpp"
+#include "daemon/activation/helper.hpp"
+#include "daemon/activation/systemd.hpp"
 #include "daemon/config/live.hpp"
 #include "daemon/control/server.hpp"
 #include "daemon/control/session_server.hpp"
@@ -41,6 +43,7 @@ struct Options {
     bool memory_only = false;
     Sequence first_sequence = 1;
     bool supervise = false;
+    bool activate = false;
     unsigned hello_timeout_ms = 10'000;
 };
 
@@ -92,6 +95,33 @@ bool keeps_nothing(const Options& options, const config::Settings& settings) {
 std::string state_of(const Options& options, const config::Settings& settings,
                      const std::string& socket) {
     return system::find_state_path(options.state_dir, settings.state_directory, socket);
+}
+
+/// The manager of whoever has this bus; by way of the helper, where there is one.
+activation::Starter::Start start_consumers(bool is_private) {
+    using namespace activation;
+    const auto manager = is_private ? Manager::users : Manager::systems;
+    return [manager](const Starter::Request& request) {
+        if (manager == Manager::systems && ::geteuid() != 0 && is_helped(helper_socket))
+            return ask_helper(helper_socket, request.of);
+        return start_unit(manager, request.unit);
+    };
+}
+
+/// Instead of being the daemon: starts the consumer that is asked for on stdin, if the configuration has it.
+int activate(const Options& options) {
+    return activation::answer(STDIN_FILENO, STDOUT_FILENO, [&](const activation::Of& of) {
+        const auto consumers =
+            config::load(config::find_source(options.config, base::chosen_socket(options.socket),
+                                             scope_of(options)))
+                .consumers;
+        const auto found = consumers.find(of);
+        if (found == consumers.end())
+            return activation::Outcome{.problem = "root's configuration has no such [Activate]"};
+        const auto manager = mode_of(options) == private_mode ? activation::Manager::users
+                                                              : activation::Manager::systems;
+        return activation::start_unit(manager, found->second.unit);
+    });
 }
 
 /// Each round shows that the loop does not hang.
@@ -177,7 +207,9 @@ void run(const Options& options) {
     registry::Registry topics(options.first_sequence, storage ? &*storage : nullptr, &descriptors);
     registry::Sessions sessions([&](registry::SessionId id) { on_gone(id); });
     supervisor::Supervisor supervisor(io.unixEventPort, sessions, descriptors);
-    Housekeeping house(io.provider->getTimer(), topics, sessions);
+    const bool is_private = mode_of(options) == private_mode;
+    activation::Activator activator(topics, start_consumers(is_private));
+    Housekeeping house(io.provider->getTimer(), topics, sessions, activator);
     const auto watch = [&](registry::SessionId id, base::Fd pidfd) {
         supervisor.watch(id, std::move(pidfd));
         house.start();
@@ -194,21 +226,19 @@ void run(const Options& options) {
         [&](registry::SessionId id) { return supervisor.watch_thread(id); },
         [&] { house.start(); },
         {}};
-    config::Live live(source, settings, mode_of(options) == private_mode, context);
+    config::Live live(source, settings, is_private, context, activator);
     control::Server server(io, listener.fd(), context);
     on_gone = [&](registry::SessionId id) {
         supervisor.forget(id);
         server.drop(id);
         house.start();
     };
-
     registry::Inheritance{
         std::move(left), topics, sessions, descriptors,
         [&](registry::SessionId id, base::Fd pidfd) { supervisor.watch_on(id, std::move(pidfd)); }}
         .enter_upon();
     topics.bring_back();
     house.start();
-
     auto serving = server.serve().eagerlyEvaluate(nullptr);
     system::log(system::Level::info, "listening at " + path);
     auto ready = live.make_topics().then([&] { say_ready(house); }).eagerlyEvaluate(nullptr);
@@ -256,6 +286,9 @@ int main(int argc, char** argv) {
     app.add_flag("--supervise", options.supervise,
                  "Run under a parent that keeps what is shared with clients, and starts the daemon "
                  "again when it dies (where systemd does not)");
+    app.add_flag("--activate", options.activate,
+                 "Start the one consumer that is asked for on stdin, and end "
+                 "(shmbusd-activate@.service)");
     app.add_option("--test-first-sequence", options.first_sequence)->group(""); // not in --help
     app.add_option("--test-hello-timeout", options.hello_timeout_ms)->group("");
     app.set_version_flag("--version", std::string(control::server_version));
@@ -268,6 +301,7 @@ int main(int argc, char** argv) {
     }
     const LogCallback log_callback;
     try {
+        if (options.activate) return activate(options);
         if (options.supervise) return parent::run_parent(worker_command(argc, argv));
         run(options);
         return 0;

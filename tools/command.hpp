@@ -39,6 +39,8 @@ void add_topic_incidents(Verb topic, Invocation& invocation);
 void add_pub(Verb root, Invocation& invocation);
 void add_sub(Verb root, Invocation& invocation);
 void add_subscription(Verb root, Invocation& invocation);
+void add_dlq(Verb root, Invocation& invocation);
+void add_scale(Verb root, Invocation& invocation);
 void add_spill(Verb root, Invocation& invocation);
 void add_bench(Verb root, Invocation& invocation);
 void add_doctor(Verb root, Invocation& invocation);

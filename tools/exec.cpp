@@ -10,7 +10,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +64,7 @@ std::vector<std::string> variables_of(const Record& record) {
     set("SHMBUS_TIME", format_time(record.time));
     set("SHMBUS_TYPE", fmt::to_string(record.type));
     set("SHMBUS_PUBLISHER", fmt::to_string(record.publisher));
+    if (record.attempt) set("SHMBUS_ATTEMPT", fmt::to_string(*record.attempt));
     set("SHMBUS_KEY", record.key);
     set("SHMBUS_CORRELATION", record.correlation.empty() ? "" : record.correlation.to_string());
     set("SHMBUS_CAUSE", record.cause
@@ -87,6 +90,25 @@ pid_t run_shell(int stdin_fd, const std::string& command, std::vector<std::strin
     return spawn.run({"/bin/sh", "-c", command}, std::move(environment));
 }
 
+/// Returns when it has ended, or when its end can't be waited for so.
+void wait_for_end(pid_t pid, const Command::Progress& progress) {
+    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+    if (pidfd < 0) return;
+    pollfd ends{.fd = pidfd, .events = POLLIN, .revents = 0};
+    while (::poll(&ends, 1, static_cast<int>(progress.interval.count())) <= 0)
+        progress.still_at_it();
+    ::close(pidfd);
+}
+
+/// @throws Interrupted
+void rest_for(std::chrono::milliseconds pause, const Command::Progress& progress) {
+    const auto end = std::chrono::steady_clock::now() + pause;
+    if (progress.still_at_it)
+        for (auto next = end - pause; (next += progress.interval) < end; progress.still_at_it())
+            sleep_until(next);
+    sleep_until(end);
+}
+
 } // namespace
 
 Job::Job(const Record& record)
@@ -103,10 +125,10 @@ int Job::rewound_payload() const noexcept {
 Command::Command(std::string shell, std::string socket, unsigned retries)
     : shell_(std::move(shell)), socket_(std::move(socket)), retries_(retries) {}
 
-void Command::run(const Job& job) const {
+void Command::run(const Job& job, const Progress& progress) const {
     std::chrono::milliseconds pause = 100ms;
     for (unsigned retries_left = retries_;; --retries_left, pause = std::min(2 * pause, 10'000ms)) {
-        const std::string failure = failure_of_one_try(job);
+        const std::string failure = failure_of_one_try(job, progress);
         if (failure.empty()) return;
         // Ctrl-C reaches the command as well: its failure is then no failure of the event.
         if (interrupted()) throw Interrupted();
@@ -115,14 +137,15 @@ void Command::run(const Job& job) const {
                           fmt::format("{}: the command {}; not acknowledged", job.name(), failure));
         note(fmt::format("{}: the command {}; again in {}", job.name(), failure,
                          format_duration(pause)));
-        sleep_until(std::chrono::steady_clock::now() + pause);
+        rest_for(pause, progress);
     }
 }
 
 // Empty if the command exited 0; otherwise what it did instead.
-std::string Command::failure_of_one_try(const Job& job) const {
+std::string Command::failure_of_one_try(const Job& job, const Progress& progress) const {
     const pid_t pid =
         run_shell(job.rewound_payload(), shell_, environment_with(job.variables(), socket_));
+    if (progress.still_at_it) wait_for_end(pid, progress);
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0)
         if (errno != EINTR) fail("waiting for the command", errno);

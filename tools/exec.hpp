@@ -3,6 +3,8 @@
 
 #include "tools/record.hpp"
 
+#include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -35,13 +37,19 @@ class Command {
     Command(std::string shell, std::string socket, unsigned retries);
     explicit operator bool() const noexcept { return !shell_.empty(); }
 
+    /// While a try runs, and between two, `still_at_it` is called every `interval`, more than 0.
+    struct Progress {
+        std::chrono::milliseconds interval{};
+        std::function<void()> still_at_it = {};
+    };
     /// Runs the command with the payload on its stdin, until it exits 0; between two tries it waits
     /// 100 ms, and twice as long each time up to 10 s.
     /// @throws Failure(failed) after the last retry, Interrupted
-    void run(const Job& job) const;
+    void run(const Job& job) const { run(job, Progress()); }
+    void run(const Job& job, const Progress& progress) const;
 
   private:
-    [[nodiscard]] std::string failure_of_one_try(const Job& job) const;
+    [[nodiscard]] std::string failure_of_one_try(const Job& job, const Progress& progress) const;
     std::string shell_;
     std::string socket_;
     unsigned retries_ = 0;

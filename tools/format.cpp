@@ -46,6 +46,8 @@ void put_headers(Json& json, const Record& record) {
         json["headers_base64"] = headers_of(record, to_base64);
 }
 
+} // namespace
+
 Json json_of(const Record& record) {
     Json json;
     json["topic"] = record.topic;
@@ -64,6 +66,7 @@ Json json_of(const Record& record) {
     }
     put_headers(json, record);
     json["publisher"] = record.publisher;
+    if (record.attempt) json["attempt"] = *record.attempt;
     if (record.id != 0) json["id"] = record.id;
     if (record.parent_id != decltype(record.parent_id){}) {
         json["parent_id"] = to_hex(as_text(std::as_bytes(std::span(record.parent_id))));
@@ -72,8 +75,6 @@ Json json_of(const Record& record) {
     put_bytes(json, "payload", record.payload);
     return json;
 }
-
-} // namespace
 
 Format::Format(std::string_view text) {
     static constexpr std::array<std::string_view, 5> names{"lines", "raw", "framed", "hex", "json"};

@@ -3,11 +3,15 @@
 
 #include "tools/record.hpp"
 #include "tools/template.hpp"
+#include "tools/text.hpp"
 
 #include <string>
 #include <string_view>
 
 namespace shmbus::tools {
+
+/// As --format json shows it.
+[[nodiscard]] Json json_of(const Record& record);
 
 class Format {
   public:

@@ -61,6 +61,8 @@ ExitCode run(int argc, const char* const* argv, bool& output_closed) {
     add_pub(line.root(), invocation);
     add_sub(line.root(), invocation);
     add_subscription(line.root(), invocation);
+    add_dlq(line.root(), invocation);
+    add_scale(line.root(), invocation);
     add_spill(line.root(), invocation);
     add_bench(line.root(), invocation);
     add_doctor(line.root(), invocation);

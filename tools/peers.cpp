@@ -84,6 +84,10 @@ std::string holdup_of(const TopicInfo& topic) {
                        lag ? counted(*lag, "event") : "events");
 }
 
+bool is_held(const SubscriptionInfo& subscription) noexcept {
+    return subscription.holder || (subscription.group && !subscription.group->members.empty());
+}
+
 std::string describe(const PeerInfo& peer) {
     return fmt::format("pid {} ({})", peer.pid, printable(peer.command));
 }

@@ -3,7 +3,7 @@
 
 #include "tools/text.hpp"
 
-#include <shmbus/types.hpp>
+#include <shmbus/group.hpp>
 
 #include <optional>
 
@@ -31,6 +31,9 @@ namespace shmbus::tools {
 
 /// "pid 4711 (sh)".
 [[nodiscard]] std::string describe(const PeerInfo& peer);
+
+/// Whether a process receives from it just now.
+[[nodiscard]] bool is_held(const SubscriptionInfo& subscription) noexcept;
 
 /// Everything; what only Bus::topic() fills in, if `detailed`.
 [[nodiscard]] Json json_of(const TopicInfo& topic, bool detailed);

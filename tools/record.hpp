@@ -5,6 +5,7 @@
 #include <shmbus/event.hpp>
 #include <shmbus/types.hpp>
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct Record {
     std::uint8_t trace_flags = 0;
     std::vector<Header> headers = {};
     std::string_view payload;
+    std::optional<std::uint32_t> attempt = {}; ///< of a member of a group: which time it comes
 };
 
 [[nodiscard]] inline Record record_of(std::string_view topic, const Event& event) {

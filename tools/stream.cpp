@@ -95,16 +95,20 @@ Received Stream::receive(Follower& follower) {
 
 // Ends the stream if there is a reason to, by throwing it.
 void Stream::consider(const Follower& follower, Nothing nothing) {
-    if (nothing == Nothing::timed_out && end_of_silence().passed())
+    if (nothing == Nothing::too_many_held) wait_for_hands();
+    if ((nothing == Nothing::timed_out || nothing == Nothing::too_many_held) &&
+        end_of_silence().passed())
         throw Failure(
             ExitCode::timed_out,
             fmt::format("no event for {}{}", format_duration(*options_.silence), progress()));
     if (nothing == Nothing::stolen)
         throw Failure(
             ExitCode::refused,
-            fmt::format("topic '{}': another process took the subscription over, or it was "
-                        "removed{}",
-                        follower.subscription.topic(), progress()));
+            fmt::format("topic '{}': {}{}", follower.subscription.topic(),
+                        options_.is_member
+                            ? "the group was removed"
+                            : "another process took the subscription over, or it was removed",
+                        progress()));
     if (nothing != Nothing::closed) return; // or another topic's event broke the silence
     try {
         explain_closed_(follower.subscription.topic());
@@ -115,6 +119,12 @@ void Stream::consider(const Follower& follower, Nothing nothing) {
     }
 }
 
+// A member that acknowledges nothing has as many as it may: until ack_wait has passed for one of them.
+void Stream::wait_for_hands() const {
+    constexpr std::chrono::milliseconds often(50);
+    sleep_until(std::min(Clock::now() + often, end_of_silence().when()));
+}
+
 // Prints an event or a gap; false if it came too late to be counted.
 bool Stream::take(Follower& follower, Received& received) {
     const std::lock_guard lock(output_mutex_);
@@ -122,7 +132,7 @@ bool Stream::take(Follower& follower, Received& received) {
     const std::string& topic = follower.subscription.topic();
     if (const auto* const gap = std::get_if<Gap>(&received))
         print_gap(topic, *gap);
-    else if (print(topic, std::get<Event>(received)) && ++printed_ == options_.count)
+    else if (print(follower, std::get<Event>(received)) && ++printed_ == options_.count)
         stop(nullptr);
     follower.settled = follower.subscription.position() - 1;
     follower.batch_is_full = options_.command || buffer_.size() >= batch_bytes ||
@@ -130,22 +140,48 @@ bool Stream::take(Follower& follower, Received& received) {
     return true;
 }
 
-// false if the event's memory was reused while it was read; what it was becomes a gap.
-bool Stream::print(std::string_view topic, Event& event) {
+// false if the event's memory was reused while it was read; what it was becomes a gap. A group's comes again, from
+// where it still is, or as a gap.
+bool Stream::print(Follower& follower, Event& event) {
+    const std::string& topic = follower.subscription.topic();
     const Sequence sequence = event.sequence();
     const std::size_t before = buffer_.size();
+    Record record = record_of(topic, event);
+    if (options_.is_member) record.attempt = event.attempt();
     std::optional<Job> job;
     if (options_.command)
-        job.emplace(record_of(topic, event));
+        job.emplace(record);
     else
-        options_.format.append(buffer_, record_of(topic, event));
+        options_.format.append(buffer_, record);
     if (event.release() == Released::revoked) {
         buffer_.resize(before);
-        print_gap(topic, {.first = sequence, .last = sequence, .reason = GapReason::overrun});
+        if (options_.is_member)
+            (void)follower.subscription.nack(sequence);
+        else
+            print_gap(topic, {.first = sequence, .last = sequence, .reason = GapReason::overrun});
         return false;
     }
-    if (job) options_.command.run(*job);
+    const bool is_done = !job || run_command(follower, *job, sequence);
+    if (is_done && options_.is_member) follower.done.push_back(sequence);
     return true;
+}
+
+/// A group has its own way with events that fail; while the command runs, its event is not taken from us.
+/// @returns whether it was done
+bool Stream::run_command(Follower& follower, const Job& job, Sequence sequence) {
+    if (!options_.is_member) {
+        options_.command.run(job);
+        return true;
+    }
+    constexpr std::chrono::milliseconds often(30); // ack_wait is 100 ms or more
+    try {
+        options_.command.run(job, {often, [&] { (void)follower.subscription.touch(sequence); }});
+        return true;
+    } catch (const Failure& failure) {
+        note(failure.what());
+        (void)follower.subscription.nack(sequence);
+        return false;
+    }
 }
 
 void Stream::print_gap(std::string_view topic, const Gap& gap) {
@@ -158,10 +194,32 @@ void Stream::print_gap(std::string_view topic, const Gap& gap) {
 
 void Stream::settle(Follower& follower) {
     if (!flush()) return;
-    if (options_.acknowledge && follower.settled != 0)
-        follower.subscription.acknowledge(follower.settled);
+    if (options_.acknowledge && options_.is_member)
+        acknowledge_each(follower);
+    else if (options_.acknowledge && follower.settled != 0)
+        (void)follower.subscription.acknowledge(follower.settled);
+    follower.done.clear();
     follower.unsettled_events = 0;
     follower.batch_is_full = false;
+}
+
+// Each by itself: others may be in hand that have lower sequences, and are not done.
+void Stream::acknowledge_each(Follower& follower) {
+    std::optional<Sequence> late;
+    unsigned others = 0;
+    for (const Sequence sequence : follower.done) {
+        if (follower.subscription.acknowledge(sequence) == Acknowledged::done) continue;
+        if (late)
+            ++others;
+        else
+            late = sequence;
+    }
+    if (!late) return;
+    const std::string more = others == 0 ? "" : fmt::format(", and {} more,", others);
+    note(fmt::format(
+        "topic '{}': event {}{} not acknowledged in time: it comes again, to whoever has "
+        "its key now",
+        follower.subscription.topic(), *late, more + (others == 0 ? " was" : " were")));
 }
 
 // false if a write has failed, in whichever thread: what else is in the buffer is not written then.

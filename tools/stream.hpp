@@ -16,6 +16,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 namespace shmbus::tools {
 
@@ -25,6 +26,7 @@ struct StreamOptions {
     std::optional<std::uint64_t> count;
     std::optional<std::chrono::nanoseconds> silence; ///< of all topics together
     bool acknowledge = true;
+    bool is_member = false; ///< of a group: an event whose command fails comes again
 };
 
 class Stream {
@@ -40,7 +42,8 @@ class Stream {
     // A subscription with what it has received and not acknowledged.
     struct Follower {
         Subscription& subscription;
-        Sequence settled = 0; // printed up to here
+        Sequence settled = 0;         // printed up to here; of who is no member
+        std::vector<Sequence> done{}; // a member's: what is printed, or was the command's
         unsigned unsettled_events = 0;
         bool batch_is_full = false;
     };
@@ -49,9 +52,12 @@ class Stream {
     Received receive(Follower& follower);
     void consider(const Follower& follower, Nothing nothing);
     bool take(Follower& follower, Received& received);
-    bool print(std::string_view topic, Event& event);
+    void wait_for_hands() const;
+    bool print(Follower& follower, Event& event);
+    bool run_command(Follower& follower, const Job& job, Sequence sequence);
     void print_gap(std::string_view topic, const Gap& gap);
     void settle(Follower& follower);
+    static void acknowledge_each(Follower& follower);
     bool flush();
     [[nodiscard]] Deadline end_of_silence() const;
     [[nodiscard]] std::string progress();

@@ -19,6 +19,8 @@ struct Arguments {
     std::string name;
     std::optional<Start> to;
     bool force = false;
+    bool group = false;
+    GroupOptions options;
 };
 
 std::optional<std::uint64_t> lag_of(const TopicInfo& topic, const SubscriptionInfo& subscription) {
@@ -28,7 +30,65 @@ std::optional<std::uint64_t> lag_of(const TopicInfo& topic, const SubscriptionIn
 
 std::string state_of(const SubscriptionInfo& subscription) {
     if (subscription.paused) return "paused";
-    return subscription.holder ? "live" : "idle";
+    return is_held(subscription) ? "live" : "idle";
+}
+
+std::string holder_of(const SubscriptionInfo& subscription) {
+    if (subscription.group) return counted(subscription.group->members.size(), "member");
+    return subscription.holder ? describe(*subscription.holder) : "-";
+}
+
+Json json_of(const GroupInfo& group) {
+    Json members = Json::array();
+    for (const auto& member : group.members)
+        members.push_back({{"pid", member.peer.pid},
+                           {"uid", member.peer.uid},
+                           {"command", member.peer.command},
+                           {"slots", member.slots},
+                           {"in_flight", member.in_flight},
+                           {"position", member.position},
+                           {"stalled", member.stalled}});
+    Json back_off = Json::array();
+    for (const auto pause : group.options.back_off) back_off.push_back(pause.count());
+    return {{"members", members},
+            {"in_flight", group.in_flight},
+            {"waiting", group.waiting},
+            {"redelivered", group.redelivered},
+            {"set_aside", group.set_aside},
+            {"order", name_of(group.options.order)},
+            {"ack_wait_ms", group.options.ack_wait.count()},
+            {"max_deliver", group.options.max_deliver},
+            {"max_in_flight", group.options.max_in_flight},
+            {"back_off_ms", back_off}};
+}
+
+std::string text_of(const GroupInfo& group) {
+    std::string pauses;
+    for (const auto pause : group.options.back_off)
+        pauses += (pauses.empty() ? "" : ", ") + format_duration(pause);
+    std::string text = fmt::format(
+        "order         {}\n"
+        "ack wait      {}\n"
+        "max deliver   {}\n"
+        "back-off      {}\n"
+        "in flight     {}, at most {} a member\n"
+        "waiting       {}, which failed and come again\n"
+        "redelivered   {}\n"
+        "set aside     {}\n"
+        "members       {}\n",
+        name_of(group.options.order), format_duration(group.options.ack_wait),
+        group.options.max_deliver == 0 ? "without end" : fmt::to_string(group.options.max_deliver),
+        pauses.empty() ? "none" : pauses, group.in_flight, group.options.max_in_flight,
+        counted(group.waiting, "event"), group.redelivered, group.set_aside, group.members.size());
+    using enum Table::Align;
+    if (group.members.empty()) return text;
+    Table table(
+        {{"MEMBER"}, {"SLOTS", right}, {"IN FLIGHT", right}, {"POSITION", right}, {"STATE"}});
+    for (const auto& member : group.members)
+        table.add({describe(member.peer), fmt::to_string(member.slots),
+                   fmt::to_string(member.in_flight), fmt::to_string(member.position),
+                   member.stalled ? "stalled" : "live"});
+    return text + table.text(colour_wanted(STDOUT_FILENO));
 }
 
 Json json_of(const TopicInfo& topic, const SubscriptionInfo& subscription) {
@@ -42,7 +102,8 @@ Json json_of(const TopicInfo& topic, const SubscriptionInfo& subscription) {
               {"state", state_of(subscription)},
               {"created", format_time(subscription.created)},
               {"creator_uid", subscription.creator_uid},
-              {"holder", nullptr}};
+              {"holder", nullptr},
+              {"group", subscription.group ? json_of(*subscription.group) : Json()}};
     if (subscription.holder)
         json["holder"] = {{"pid", subscription.holder->pid},
                           {"uid", subscription.holder->uid},
@@ -74,8 +135,7 @@ ExitCode list(const Context& context, const Arguments& arguments) {
             const auto lag = lag_of(topic, one);
             json.push_back(json_of(topic, one));
             table.add({topic.name, one.name, one.cursor ? fmt::to_string(*one.cursor) : "-",
-                       lag ? fmt::to_string(*lag) : "-", state_of(one),
-                       one.holder ? describe(*one.holder) : "-"});
+                       lag ? fmt::to_string(*lag) : "-", state_of(one), holder_of(one)});
         }
     if (context.json)
         write_out(to_line(json));
@@ -103,11 +163,14 @@ ExitCode info(const Context& context, const Arguments& arguments) {
         "state         {}\n"
         "cursor        {}\n"
         "lag           {}\n"
-        "holder        {}\n"
-        "created       {} by uid {}\n",
+        "{}        {}\n"
+        "created       {} by uid {}\n{}",
         topic.name, one.name, state_of(one), one.cursor ? fmt::to_string(*one.cursor) : "not begun",
-        lag ? counted(*lag, "event") : "-", one.holder ? describe(*one.holder) : "nobody",
-        format_time(one.created), one.creator_uid));
+        lag ? counted(*lag, "event") : "-", one.group ? "group " : "holder",
+        one.group    ? "yes"
+        : one.holder ? describe(*one.holder)
+                     : "nobody",
+        format_time(one.created), one.creator_uid, one.group ? text_of(*one.group) : ""));
     return ExitCode::done;
 }
 
@@ -122,6 +185,26 @@ ExitCode change(const Context& context, const Arguments& arguments, const char* 
         write_out(to_line(
             Json{{"topic", arguments.topic}, {"subscription", arguments.name}, {done, true}}));
     return ExitCode::done;
+}
+
+/// What cannot begin where it is to begin is not made.
+void create(Bus& bus, const Arguments& of) {
+    if (of.group)
+        bus.create_group(of.topic, of.name, of.options);
+    else
+        bus.create_subscription(of.topic, of.name);
+    if (!of.to) return;
+    try {
+        bus.seek_subscription(of.topic, of.name, *of.to);
+    } catch (const Error&) {
+        try {
+            bus.remove_subscription(of.topic, of.name);
+        } catch (const Error& left) {
+            note(fmt::format("subscription '{}' of topic '{}' is there all the same: {}", of.name,
+                             of.topic, left.what()));
+        }
+        throw;
+    }
 }
 
 /// A verb that takes a topic and the name of a subscription.
@@ -146,6 +229,72 @@ Verb add_change(Verb parent, Invocation& invocation, const std::string& verb_nam
     return verb;
 }
 
+std::chrono::milliseconds parse_milliseconds(const std::string& text,
+                                             std::chrono::milliseconds least,
+                                             std::chrono::milliseconds most) {
+    const auto duration = parse_duration(text);
+    const auto rounded = std::chrono::ceil<std::chrono::milliseconds>(duration);
+    if (rounded != duration)
+        throw Failure(ExitCode::usage,
+                      fmt::format("'{}' is no whole number of milliseconds", text));
+    if (rounded < least || rounded > most)
+        throw Failure(ExitCode::usage, fmt::format("'{}' is not within {} to {}", text,
+                                                   format_duration(least), format_duration(most)));
+    return rounded;
+}
+
+std::chrono::milliseconds parse_ack_wait(const std::string& text) {
+    return parse_milliseconds(text, std::chrono::milliseconds(100), std::chrono::hours(24));
+}
+
+std::vector<std::chrono::milliseconds> parse_pauses(const std::string& text) {
+    std::vector<std::chrono::milliseconds> pauses;
+    for (std::size_t at = 0; at <= text.size();) {
+        const auto comma = std::min(text.find(',', at), text.size());
+        pauses.push_back(parse_milliseconds(text.substr(at, comma - at),
+                                            std::chrono::milliseconds(0), std::chrono::hours(168)));
+        at = comma + 1;
+    }
+    if (pauses.size() > GroupOptions::max_back_off)
+        throw Failure(ExitCode::usage,
+                      fmt::format("these are {} pauses, and there can be at most {}", pauses.size(),
+                                  GroupOptions::max_back_off));
+    return pauses;
+}
+
+void add_group_options(Verb verb, Arguments& a) {
+    const auto group = verb.add_flag("--group", a.group,
+                                     "a group: several processes share its work (sub --group)");
+    const auto number = [](std::uint64_t least, std::uint64_t most) {
+        return [=](const std::string& text) {
+            return static_cast<std::uint32_t>(parse_number(text, least, most));
+        };
+    };
+    auto& options = a.options;
+    verb.add_parsed("--ack-wait", options.ack_wait, parse_ack_wait, "DURATION",
+                    "what is not acknowledged for so long has failed, 100ms to 24h (30s)")
+        .needs(group);
+    verb.add_parsed("--max-deliver", options.max_deliver, number(0, 4'000), "N",
+                    "how often an event is handed out before it is set aside in TOPIC.dlq; 0: "
+                    "without end (5)")
+        .needs(group);
+    verb.add_parsed("--max-in-flight", options.max_in_flight, number(1, key_slots), "N",
+                    "events that one member has in hand at a time (1024)")
+        .needs(group);
+    verb.add_parsed("--back-off", options.back_off, parse_pauses, "DURATION,…",
+                    "how long to wait after the first failure, the second …; at most 8 (none)")
+        .needs(group);
+    verb.add(
+            "--order",
+            [&options](const std::string& text) {
+                options.order = text == "none" ? Order::none : Order::per_key;
+            },
+            "whether an event that is not done holds up those of its key (per_key)")
+        .type("per_key|none")
+        .one_of({"per_key", "none"})
+        .needs(group);
+}
+
 void add_verbs(Verb verb, Invocation& invocation) {
     const auto a = std::make_shared<Arguments>();
     const Verb ls = verb.add_verb("ls", "list them, of one topic or of all");
@@ -160,11 +309,9 @@ void add_verbs(Verb verb, Invocation& invocation) {
     });
     const auto from = add_change(verb, invocation, "create",
                                  "make one; it begins with the oldest event, or where --from says",
-                                 "created", a, [](Bus& bus, const Arguments& of) {
-                                     bus.create_subscription(of.topic, of.name);
-                                     if (of.to) bus.seek_subscription(of.topic, of.name, *of.to);
-                                 });
+                                 "created", a, create);
     from.add_parsed("--from", a->to, parse_start, "all|new|last|SEQ|TIME", "where it begins");
+    add_group_options(from, *a);
     const auto seek = add_change(
         verb, invocation, "seek", "let it go on somewhere else", "moved", a,
         [](Bus& bus, const Arguments& of) { bus.seek_subscription(of.topic, of.name, *of.to); });

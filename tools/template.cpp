@@ -10,7 +10,7 @@ namespace shmbus::tools {
 
 namespace {
 
-constexpr std::string_view fields = "stkycpT";
+constexpr std::string_view fields = "stkycpTa";
 constexpr std::string_view escapes = "nt0\\";
 constexpr std::string_view escaped = {"\n\t\0\\", 4};
 
@@ -25,6 +25,7 @@ void append_field(std::string& out, char field, const Record& record) {
         break;
     case 'p': out += record.payload; break;
     case 'T': out += record.topic; break;
+    case 'a': out += fmt::to_string(record.attempt.value_or(1)); break;
     default: break;
     }
 }
@@ -48,7 +49,7 @@ Template::Template(std::string_view text) {
         } else if (letter == '\0' || known == std::string_view::npos) {
             throw Failure(ExitCode::usage,
                           fmt::format("'{}{}' in the template '{}': there are %s %t %k %y %c %p %T "
-                                      "%% and \\n \\t \\0 \\\\",
+                                      "%a %% and \\n \\t \\0 \\\\",
                                       c, letter == '\0' ? "" : printable({&letter, 1}),
                                       printable(text)));
         } else if (c == '%') {

@@ -1,7 +1,7 @@
 // The templates of sub --format: text with fields, such as '%s %k %p'.
 //
-//   %s sequence   %t time   %k key   %y type   %c correlation   %p payload   %T topic   %% a
-//   percent \n newline   \t tab   \0 NUL   \\ a backslash
+//   %s sequence   %t time   %k key   %y type   %c correlation   %p payload   %T topic   %a attempt
+//   %% a percent   \n newline   \t tab   \0 NUL   \\ a backslash
 //
 // Every event ends with a newline unless the template itself ends with \n or \0.
 #pragma once

@@ -37,8 +37,10 @@ void note_missing(const control::Policy& policy) {
 
 } // namespace
 
-Live::Live(Source source, Settings settings, bool is_private, control::Context& context)
-    : source_(std::move(source)), at_start_(settings), is_private_(is_private), context_(context) {
+Live::Live(Source source, Settings settings, bool is_private, control::Context& context,
+           activation::Activator& activator)
+    : source_(std::move(source)), at_start_(settings), is_private_(is_private), context_(context),
+      activator_(activator) {
     enter(std::move(settings));
 }
 
@@ -55,6 +57,7 @@ void Live::enter(Settings settings) {
     context_.shares = control::shares_of(settings.limits, system::descriptor_limit());
     context_.registry.set_limits(settings.limits);
     context_.sessions.set_limits(settings.limits);
+    activator_.set(consumers_of(settings));
     settings_ = std::move(settings);
 }
 

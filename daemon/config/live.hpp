@@ -4,6 +4,7 @@
 // keeps it. A configuration with a mistake changes nothing.
 #pragma once
 
+#include "daemon/activation/activator.hpp"
 #include "daemon/config/files.hpp"
 #include "daemon/control/client_state.hpp"
 
@@ -11,10 +12,12 @@ namespace shmbus::config {
 
 class Live {
   public:
-    /// `settings`: what was read from `source`. They hold from now on for what `context` has, which outlives this.
+    /// `settings`: what was read from `source`. They hold from now on for what `context` has, and the activator,
+    /// which both outlive this.
     /// Nobody but its own user and root can reach a private bus, so there are no rules for others.
     /// @throws Error(system)
-    Live(Source source, Settings settings, bool is_private, control::Context& context);
+    Live(Source source, Settings settings, bool is_private, control::Context& context,
+         activation::Activator& activator);
     /// Makes those of the declared topics that are not there, once nobody can hand them back any more; those
     /// that differ from what was declared are in the log.
     [[nodiscard]] kj::Promise<void> make_topics();
@@ -31,6 +34,7 @@ class Live {
     const Settings at_start_;
     const bool is_private_;
     control::Context& context_;
+    activation::Activator& activator_;
     kj::Promise<void> reloading_ = kj::READY_NOW;
 };
 

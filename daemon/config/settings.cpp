@@ -81,6 +81,15 @@ struct Access {
     }
 };
 
+std::string service_name(const std::string& unit) {
+    if (!activation::is_service_name(unit))
+        throw Error(Errc::bad_argument,
+                    fmt::format("'{}' is no name of a service: write NAME.service, or "
+                                "NAME@INSTANCE.service",
+                                printable(unit)));
+    return unit;
+}
+
 struct Topic {
     DeclaredTopic& declared;
     control::AccessRules::OfTopic& rules;
@@ -162,6 +171,14 @@ const Keys<Topic>& topic_keys() {
     return keys;
 }
 
+const Keys<DeclaredConsumer>& consumer_keys() {
+    static const Keys<DeclaredConsumer> keys{
+        {"Unit", into(&DeclaredConsumer::unit, service_name)},
+        {"unit", into(&DeclaredConsumer::unit, service_name)},
+    };
+    return keys;
+}
+
 template <class Part> std::vector<std::string> names_of(const Keys<Part>& keys) {
     std::vector<std::string> names;
     for (const auto& [name, set] : keys) names.push_back(name);
@@ -190,12 +207,12 @@ template <class Part> void assign(const Section& section, const Keys<Part>& keys
     }
 }
 
-void check_topic_name(const std::string& name, const Place& place) {
+void check_name(const std::string& name, const char* what, const Place& place) {
     if (!is_valid_name(name))
         throw wrong(
-            place, fmt::format("'{}' is no name of a topic: it begins with a letter or digit and "
+            place, fmt::format("'{}' is no name of a {}: it begins with a letter or digit and "
                                "goes on with letters, digits, '.', '_' and '-', at most 128 in all",
-                               printable(name)));
+                               printable(name), what));
 }
 
 void check(const std::string& name, const DeclaredTopic& topic) {
@@ -211,6 +228,7 @@ class Reader {
   public:
     void read(const Section& section) {
         constexpr std::string_view topic = "Topic ";
+        constexpr std::string_view activate = "Activate ";
         if (section.name == "Daemon")
             assign(section, daemon_keys(), settings_);
         else if (section.name == "Limits")
@@ -219,28 +237,55 @@ class Reader {
             assign(section, access_keys(), access_);
         else if (section.name.starts_with(topic))
             read_topic(section.name.substr(topic.size()), section);
+        else if (section.name.starts_with(activate))
+            read_consumer(section.name.substr(activate.size()), section);
         else
             refuse_unknown(section.place, "section", section.name,
-                           {"Daemon", "Limits", "Access", "Topic NAME"});
+                           {"Daemon", "Limits", "Access", "Topic NAME", "Activate TOPIC/NAME"});
     }
     Settings done() {
         for (const auto& [name, topic] : settings_.topics) check(name, topic);
+        for (const auto& [of, consumer] : settings_.consumers)
+            if (consumer.unit.empty())
+                throw wrong(consumer.place, fmt::format("[Activate {}/{}] names no unit: add "
+                                                        "Unit=NAME.service",
+                                                        of.topic, of.subscription));
         return std::move(settings_);
     }
 
   private:
     void read_topic(const std::string& name, const Section& section) {
-        check_topic_name(name, section.place);
+        check_name(name, "topic", section.place);
         Topic topic{
             settings_.topics.try_emplace(name, DeclaredTopic{.place = section.place}).first->second,
             settings_.access.topics[name]};
         assign(section, topic_keys(), topic);
+    }
+    void read_consumer(const std::string& whose, const Section& section) {
+        const auto slash = whose.find('/');
+        if (slash == std::string::npos)
+            throw wrong(section.place, fmt::format("'{}' is no subscription: write [Activate "
+                                                   "TOPIC/NAME]",
+                                                   printable(whose)));
+        activation::Of of{whose.substr(0, slash), whose.substr(slash + 1)};
+        check_name(of.topic, "topic", section.place);
+        check_name(of.subscription, "subscription", section.place);
+        auto& consumer =
+            settings_.consumers.try_emplace(std::move(of), DeclaredConsumer{.place = section.place})
+                .first->second;
+        assign(section, consumer_keys(), consumer);
     }
     Settings settings_;
     Access access_{settings_.access};
 };
 
 } // namespace
+
+activation::Consumers consumers_of(const Settings& settings) {
+    activation::Consumers all;
+    for (const auto& [of, consumer] : settings.consumers) all.emplace(of, consumer.unit);
+    return all;
+}
 
 Settings read_settings(std::span<const File> files) {
     Reader reader;

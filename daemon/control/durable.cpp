@@ -8,6 +8,25 @@ namespace shmbus::control {
 
 namespace {
 
+void write_group(const GroupInfo& info, protocol::GroupInfo::Builder to) {
+    write_options(info.options, to.initOptions());
+    auto members = to.initMembers(static_cast<unsigned>(info.members.size()));
+    for (unsigned i = 0; i < members.size(); ++i) {
+        const auto& member = info.members[i];
+        write_holder(
+            {.pid = member.peer.pid, .uid = member.peer.uid, .command = member.peer.command},
+            members[i].initPeer());
+        members[i].setSlots(member.slots);
+        members[i].setInFlight(member.in_flight);
+        members[i].setPosition(member.position);
+        members[i].setStalled(member.stalled);
+    }
+    to.setInFlight(info.in_flight);
+    to.setWaiting(info.waiting);
+    to.setRedelivered(info.redelivered);
+    to.setSetAside(info.set_aside);
+}
+
 void write_subscription(const registry::Subscriptions::Info& info,
                         protocol::SubscriptionInfo::Builder to) {
     to.setName(to_kj(info.name));
@@ -17,6 +36,20 @@ void write_subscription(const registry::Subscriptions::Info& info,
     to.setCreatedNs(info.record.created_ns);
     to.setCreatorUid(info.record.creator);
     if (info.holder) write_holder(*info.holder, to.initHolder());
+    if (info.group) write_group(*info.group, to.initGroup());
+}
+
+/// So many of these as fit into a message, whatever their groups have.
+unsigned count_of(const std::vector<registry::Subscriptions::Info>& all, std::uint32_t limit) {
+    constexpr std::size_t most_members = 256; // a group may have as many
+    unsigned count = 0;
+    std::size_t members = 0;
+    for (const auto& info : all) {
+        members += info.group ? info.group->members.size() : 0;
+        if (count == limit || (count != 0 && members > most_members)) break;
+        ++count;
+    }
+    return count;
 }
 
 } // namespace
@@ -28,7 +61,7 @@ kj::Promise<void> SessionServer::listSubscriptions(ListSubscriptionsContext cont
         std::erase_if(all, [&](const auto& info) { return info.name <= after; });
         const auto limit =
             std::clamp<std::uint32_t>(parameters.getLimit(), 1, max_topics_per_answer);
-        const auto count = static_cast<unsigned>(std::min<std::size_t>(all.size(), limit));
+        const auto count = count_of(all, limit);
         auto list = results.initSubscriptions(count);
         for (unsigned i = 0; i < count; ++i) write_subscription(all[i], list[i]);
         results.setMore(all.size() > count);
@@ -39,8 +72,18 @@ kj::Promise<void> SessionServer::createSubscription(CreateSubscriptionContext co
     return answer_when_kept(context, "createSubscription", [&](auto parameters, auto done) {
         require(Right::subscribe, to_string(parameters.getTopic()));
         const auto topic = topics().find(to_string(parameters.getTopic()));
-        topic->subscriptions().create(to_string(parameters.getName()), client_->peer.uid,
+        std::optional<GroupOptions> group;
+        if (parameters.hasGroup()) group = read_options(parameters.getGroup());
+        topic->subscriptions().create(to_string(parameters.getName()), client_->peer.uid, group,
                                       std::move(done));
+    });
+}
+
+kj::Promise<void> SessionServer::beginGroup(BeginGroupContext context) {
+    return answer(context, "beginGroup", [&](auto parameters, auto results) {
+        results.setAcknowledged(
+            sessions().begin_group(id(), parameters.getLease(), parameters.getAt()));
+        client_->context.keep_house();
     });
 }
 

@@ -1,5 +1,7 @@
 #include "daemon/control/policy.hpp"
 
+#include "shmbus/group.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -58,10 +60,16 @@ bool Policy::may_create(const Subject& who) const noexcept {
     return is_master(who) || use_.has(who);
 }
 
+/// Dead letters are events of their topic, so who may not read it does not read them either; who may is a
+/// member that writes them.
 const Admitted& Policy::admitted(Right right, const std::string& topic) const noexcept {
-    if (const auto rules = topics_.find(topic); rules != topics_.end())
-        if (const auto rule = rules->second.find(right); rule != rules->second.end())
-            return rule->second;
+    for (std::string_view name = topic;; name.remove_suffix(dead_letter_suffix.size())) {
+        if (const auto rules = topics_.find(name); rules != topics_.end())
+            if (const auto rule = rules->second.find(right); rule != rules->second.end())
+                return rule->second;
+        if (!name.ends_with(dead_letter_suffix)) break;
+        if (right == Right::publish) right = Right::subscribe;
+    }
     return right == Right::administer ? administer_ : use_;
 }
 

@@ -67,7 +67,7 @@ class Policy {
     Admitted anywhere_; // all together
     Admitted use_;
     Admitted administer_;
-    std::map<std::string, std::map<Right, Admitted>> topics_;
+    std::map<std::string, std::map<Right, Admitted>, std::less<>> topics_;
 };
 
 /// Nobody but its own user and root can reach the socket of a private bus, so there are no rules to make.

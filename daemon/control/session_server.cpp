@@ -210,10 +210,14 @@ kj::Promise<void> SessionServer::open_publisher(OpenPublisherContext& context) {
 kj::Promise<void> SessionServer::open_subscriber(OpenSubscriberContext& context) {
     return answer(context, "openSubscriber", [&](auto parameters, auto results) {
         const auto topic = openable(Right::subscribe, parameters.getTopic());
-        const registry::Sessions::Wish wish{to_string(parameters.getName()), parameters.getSteal()};
+        registry::Sessions::Wish wish{to_string(parameters.getName()), parameters.getSteal()};
+        if (parameters.hasGroup()) wish.group = read_options(parameters.getGroup());
+        if (wish.group && (wish.name.empty() || wish.steal))
+            throw Error(Errc::bad_argument, "a group has a name, and nobody steals it");
         if (!wish.name.empty()) {
             require_file(*client_);
             require_hold(*topic, wish.name);
+            if (wish.group) topics().find_room_for_group(*topic, wish.name, client_->peer.uid);
         }
         auto grant = sessions().lease_subscriber(id(), topic, wish);
         KJ_ON_SCOPE_FAILURE(sessions().release(id(), grant.lease));

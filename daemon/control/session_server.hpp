@@ -39,6 +39,7 @@ class SessionServer final : public protocol::Session::Server {
     kj::Promise<void> restore(RestoreContext context) override; // in restore.cpp
     // In durable.cpp:
     kj::Promise<void> listSubscriptions(ListSubscriptionsContext context) override;
+    kj::Promise<void> beginGroup(BeginGroupContext context) override;
     kj::Promise<void> createSubscription(CreateSubscriptionContext context) override;
     kj::Promise<void> seekSubscription(SeekSubscriptionContext context) override;
     kj::Promise<void> pauseSubscription(PauseSubscriptionContext context) override;

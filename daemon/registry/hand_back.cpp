@@ -42,7 +42,7 @@ Sessions::LeaseId HandBack::take(SessionId session, const HandedBack& what, Owne
 
 /// What cannot go on ends for whoever maps it; but a ring that is in use, by whatever topic, goes on.
 void HandBack::refuse(const HandedBack& what) const noexcept {
-    if (what.cursor) Subscriptions::disown(what.cursor);
+    if (what.cursor) Subscriptions::disown(what.cursor, what.entry);
     if (const auto topic = topics_.topic_of(what.ring))
         ring::ring_bells(topic->view()); // for the holder of the cursor
     else

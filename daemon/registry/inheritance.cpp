@@ -82,8 +82,8 @@ void Inheritance::adopt_holders(const Registry::Adopted& adopted, const std::str
                 fmt::format("{}cursor{}.{}", prefix, entry.booked.hold, entry.booked.subscription));
             try {
                 subscriptions.adopt(entry.booked.subscription,
-                                    *sessions.holder(entry.booked.session), entry.booked.hold,
-                                    page);
+                                    *sessions.holder(entry.booked.session), entry.booked.hold, page,
+                                    entry.entry);
             } catch (const Error& e) {
                 system::log(
                     system::messages::subscription_damaged,
@@ -97,6 +97,7 @@ void Inheritance::adopt_holders(const Registry::Adopted& adopted, const std::str
         sessions.adopt(adopted.topic, entry);
     }
     adopt_pages(*adopted.topic, prefix);
+    subscriptions.end_of_adoption();
 }
 
 /// Of those that nobody holds.

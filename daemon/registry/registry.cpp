@@ -267,6 +267,14 @@ void Registry::take_stock() {
         if (topic->subscriptions().has_stock()) topic->subscriptions().take_stock();
 }
 
+std::optional<std::chrono::milliseconds> Registry::sweep_groups() {
+    std::optional<std::chrono::milliseconds> next;
+    for (const auto& [name, topic] : topics_)
+        if (const auto pause = topic->subscriptions().sweep())
+            next = next ? std::min(*next, *pause) : pause;
+    return next;
+}
+
 void Registry::quarantine_stalled() {
     for (const auto& [name, topic] : topics_) {
         const auto stalled = topic->quarantine_stalled();

@@ -109,8 +109,25 @@ class Registry {
     /// Without waking it up. @throws as find()
     [[nodiscard]] Entry look(const std::string& name);
 
+    /// For a group's memory, if it has none yet. @throws Error(limit)
+    void find_room_for_group(Topic& topic, const std::string& group, uid_t creator) const;
+
     /// The durable ones of a topic; of one that is asleep without waking it up. @throws as find()
     [[nodiscard]] std::vector<Subscriptions::Info> subscriptions(const std::string& name);
+
+    /// How a durable subscription stands.
+    struct Demand {
+        bool is_awake =
+            false; // its topic; of one that is asleep nothing changes before it wakes up
+        bool is_waiting = false; // there are events behind its cursor
+        bool is_held = false;    // somebody receives from it
+        bool is_paused = false;
+        Sequence cursor = 0;
+    };
+    /// Without waking the topic up; nothing when that is not there. A subscription need not be there yet.
+    /// @throws as find()
+    [[nodiscard]] std::optional<Demand> demand(const std::string& topic,
+                                               const std::string& subscription);
 
     /// Finds what nobody has used since the last look.
     void look_for_sleepers();
@@ -119,6 +136,8 @@ class Registry {
 
     /// Takes the cursors of all durable subscriptions that are held.
     void take_stock();
+    /// Of all groups: what is past its time goes to other members. @returns when to do so again
+    std::optional<std::chrono::milliseconds> sweep_groups();
     /// Gives up what publishers had claimed by the last call and have not finished: they are stopped.
     void quarantine_stalled();
     /// Notes what nobody tells of, and brings incidents to their files.
@@ -147,6 +166,7 @@ class Registry {
         std::optional<uid_t> of = {}; // who has too much; nothing: all together
     };
     [[nodiscard]] std::optional<Shortage> shortage(uid_t creator, const MemoryNeed& need);
+    [[nodiscard]] std::uint64_t memory_used_by(uid_t creator) const;
     void find_room(uid_t creator, const MemoryNeed& need);
     bool put_one_to_sleep(std::optional<uid_t> of);
     void check_available(const std::string& name) const;

@@ -28,6 +28,31 @@ void Registry::check_count(uid_t creator) const {
                 creator, count));
 }
 
+std::uint64_t Registry::memory_used_by(uid_t creator) const {
+    std::uint64_t used = 0;
+    const auto charge = [&](Topic& topic) {
+        if (topic.creator() == creator) used += topic.need().allocated;
+        used += topic.subscriptions().memory_of(creator);
+    };
+    for (const auto& [name, topic] : topics_) charge(*topic);
+    for (const auto& removed : removed_)
+        if (const auto topic = removed.lock()) charge(*topic);
+    return used;
+}
+
+void Registry::find_room_for_group(Topic& topic, const std::string& group, uid_t creator) const {
+    if (topic.subscriptions().has_memory(group)) return;
+    const std::uint64_t used = memory_used_by(creator);
+    if (layout::group_bytes <= limits_.memory_per_user - std::min(used, limits_.memory_per_user))
+        return;
+    throw Error(Errc::limit,
+                fmt::format("a group needs {} KiB, and what user {} has takes {} of the {} MiB a "
+                            "user may have: remove topics (shmbus topic rm), or raise "
+                            "MemoryPerUser= of [Limits] in the configuration (man shmbusd.conf)",
+                            layout::group_bytes / 1024, creator, used / mib,
+                            limits_.memory_per_user / mib));
+}
+
 /// For one more that is awake, when no others can be put to sleep for it.
 void Registry::find_room(uid_t creator, const MemoryNeed& need) {
     while (const auto lacking = shortage(creator, need))
@@ -38,17 +63,16 @@ void Registry::find_room(uid_t creator, const MemoryNeed& need) {
 std::optional<Registry::Shortage> Registry::shortage(uid_t creator, const MemoryNeed& need) {
     std::size_t all = 0;
     std::size_t own = 0;
-    std::uint64_t used = 0;
     const auto charge = [&](const Topic& topic) {
         ++all;
         if (topic.creator() != creator) return;
         ++own;
-        used += topic.need().allocated;
     };
     for (const auto& [name, topic] : topics_) charge(*topic);
     std::erase_if(removed_, [](const auto& topic) { return topic.expired(); });
     for (const auto& removed : removed_)
         if (const auto topic = removed.lock()) charge(*topic);
+    const std::uint64_t used = memory_used_by(creator);
     const std::size_t files = system::descriptor_limit();
     const std::size_t for_topics =
         files - std::min(files / 2, descriptors_for_connections(limits_));

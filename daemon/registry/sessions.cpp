@@ -129,7 +129,8 @@ Sessions::LeaseId Sessions::take_over(SessionId session, const std::shared_ptr<T
 void Sessions::restore_hold(SessionId session, LeaseId lease, const std::string& subscription,
                             const base::Fd& page) {
     auto& held = get(session, lease);
-    held.hold = held.topic->subscriptions().restore(subscription, get(session).who, page);
+    held.hold = held.topic->subscriptions().restore(subscription, get(session).who, page,
+                                                    held.entry.value());
     held.name = subscription;
     held.topic->note_subscription(*held.entry, subscription, held.hold);
 }
@@ -249,7 +250,10 @@ Sessions::lease_subscriber(SessionId session, std::shared_ptr<Topic> topic, cons
     auto& held = owner.held.at(grant.lease);
     if (!wish.name.empty()) {
         try {
-            grant.durable = topic->subscriptions().open(wish.name, owner.who, wish.steal);
+            auto& subscriptions = topic->subscriptions();
+            grant.durable = wish.group ? subscriptions.join(wish.name, owner.who, grant.entry.entry,
+                                                            *wish.group)
+                                       : subscriptions.open(wish.name, owner.who, wish.steal);
         } catch (...) {
             take_back(session, grant.lease);
             throw;
@@ -261,6 +265,12 @@ Sessions::lease_subscriber(SessionId session, std::shared_ptr<Topic> topic, cons
     note(held, owner.who, {},
          grant.durable.is_stolen ? IncidentKind::stolen : IncidentKind::subscriber_opened);
     return grant;
+}
+
+Sequence Sessions::begin_group(SessionId session, LeaseId lease, Sequence at) {
+    const auto& held = get(session, lease);
+    if (held.hold == 0) throw Error(Errc::bad_argument, "this is no member of a group");
+    return held.topic->subscriptions().begin(held.name, held.hold, at);
 }
 
 void Sessions::persist(SessionId session, LeaseId lease, store::CursorKeeper::Done done) {
@@ -327,8 +337,12 @@ std::uint32_t Sessions::thread_ended(SessionId session) noexcept {
     if (found == sessions_.end()) return 0;
     found->second.thread_ended = true;
     std::map<Topic*, ring::Entries> publishers;
-    for (const auto& [id, held] : found->second.held)
+    for (const auto& [id, held] : found->second.held) {
         if (held.publishes && held.entry) publishers[held.topic.get()].set(*held.entry);
+        // Others go on with what it had as a member of a group: what it still says of that is not heard.
+        if (!held.publishes && held.hold != 0)
+            held.topic->subscriptions().suspect(held.name, held.hold);
+    }
     std::uint32_t claims = 0;
     for (const auto& [topic, entries] : publishers) {
         const auto done = topic->quarantine(entries);

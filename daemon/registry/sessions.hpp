@@ -74,12 +74,15 @@ class Sessions {
     struct Wish {
         std::string name = {};
         bool steal = false;
+        std::optional<GroupOptions> group = {}; // as a member of it
     };
     /// @throws Error: limit when all entries are taken, disconnected when the session is gone
     PublisherGrant lease_publisher(SessionId session, std::shared_ptr<Topic> topic,
                                    bool exclusive = false, const std::string& name = {});
     SubscriberGrant lease_subscriber(SessionId session, std::shared_ptr<Topic> topic,
                                      const Wish& wish);
+    /// A member's group begins, if it has not. @throws Error(busy), Error(bad_argument)
+    Sequence begin_group(SessionId session, LeaseId lease, Sequence at);
     /// Brings the cursor of a durable subscription to disk. @throws Error(busy), Error(bad_argument)
     void persist(SessionId session, LeaseId lease, store::CursorKeeper::Done done);
     /// Of a subscriber. @throws Error(bad_argument)

@@ -57,7 +57,8 @@ std::vector<Subscriptions::Info> Registry::subscriptions(const std::string& name
     std::vector<Subscriptions::Info> all;
     std::vector<std::string> damaged; // which is told of when it wakes up
     store::SubscriptionFiles files(store::open_directory(entry.directory), entry.record.uuid);
-    for (const auto& [own, record] : files.load(damaged)) all.push_back({own, record, {}});
+    for (const auto& [own, record] : files.load(damaged))
+        all.push_back({own, record, {}, Subscriptions::group_of(record)});
     return all;
 }
 

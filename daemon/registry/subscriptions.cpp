@@ -50,8 +50,11 @@ void Subscriptions::keep_pages(system::DescriptorStore& pages, const std::string
 }
 
 void Subscriptions::keep_nowhere() {
-    for (const auto& [name, subscription] : all_)
+    for (auto& [name, subscription] : all_) {
         if (subscription.held) forget_page(name, *subscription.held);
+        if (subscription.group && pages_ != nullptr)
+            for (const auto hold : subscription.group->holds()) pages_->forget(kept_as(name, hold));
+    }
     forget_left();
     keeper_ = nullptr;
     pages_ = nullptr;
@@ -62,9 +65,14 @@ std::string Subscriptions::kept_as(const std::string& name, std::uint64_t hold) 
 }
 
 void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint64_t hold,
-                          const base::Fd& page) {
+                          const base::Fd& page, std::uint32_t entry) {
+    if (is_group(page)) {
+        adopt_member(name, who, hold, page, entry);
+        return;
+    }
     auto mapping = map_page(page);
     auto& subscription = all_.contains(name) ? all_.at(name) : make(name, who.uid);
+    require_kind(name, subscription, false);
     take_possession(name, subscription, who);
     last_hold_ = std::max(last_hold_, hold);
     Held held{hold, who, std::move(mapping)};
@@ -77,6 +85,10 @@ void Subscriptions::adopt(const std::string& name, const Holder& who, std::uint6
 
 void Subscriptions::inherit(const std::string& name, std::uint32_t creator, std::uint64_t hold,
                             const base::Fd& page) {
+    if (is_group(page)) {
+        inherit_group(name, creator, hold, page);
+        return;
+    }
     Held held{hold, {}, map_page(page)};
     const bool is_new = !all_.contains(name);
     auto& subscription = is_new ? make(name, creator) : all_.at(name);
@@ -88,21 +100,25 @@ void Subscriptions::inherit(const std::string& name, std::uint32_t creator, std:
 }
 
 std::uint64_t Subscriptions::restore(const std::string& name, const Holder& who,
-                                     const base::Fd& page) {
-    if (const auto found = all_.find(name); found != all_.end())
+                                     const base::Fd& page, std::uint32_t entry) {
+    if (const auto found = all_.find(name); found != all_.end() && !is_group(page))
         refuse_while_held(found->second, name);
     const auto owner = owner_of(name);
     if (owner && *owner != who.uid && who.uid != 0 && who.uid != ::geteuid())
         throw Error(Errc::permission, fmt::format("subscription {} is user {}'s", name, *owner));
     check_name(name, "subscription");
     const std::uint64_t hold = last_hold_ + 1;
-    adopt(name, who, hold, page);
+    adopt(name, who, hold, page, entry);
     if (pages_ != nullptr) pages_->keep(kept_as(name, hold), page);
     return hold;
 }
 
-void Subscriptions::disown(const base::Fd& page) noexcept {
+void Subscriptions::disown(const base::Fd& page, std::uint32_t entry) noexcept {
     try {
+        if (is_group(page)) { // others may be members still
+            Group::disown(page, entry);
+            return;
+        }
         const auto mapping = map_page(page);
         page_in(mapping).state.store_release(static_cast<std::uint32_t>(HoldState::ended));
     } catch (const std::exception& e) {
@@ -144,27 +160,36 @@ void Subscriptions::check_room(std::uint32_t creator) const {
 }
 
 Subscriptions::Subscription& Subscriptions::make(const std::string& name, std::uint32_t creator,
+                                                 const std::optional<GroupOptions>& group,
                                                  Done done) {
     check_name(name, "subscription");
+    if (group)
+        if (const auto problem = group::problem_with(*group); !problem.empty())
+            throw Error(Errc::bad_argument, "group " + name + ": " + problem);
     check_room(creator);
     auto& made = all_[name];
+    made.record.group = group;
     made.record.created_ns = base::wall_ns();
     made.record.creator = creator;
     store(name, made, std::move(done));
     return made;
 }
 
-void Subscriptions::create(const std::string& name, std::uint32_t creator, Done done) {
+void Subscriptions::create(const std::string& name, std::uint32_t creator,
+                           const std::optional<GroupOptions>& group, Done done) {
     if (all_.contains(name))
         throw Error(Errc::subscription_exists, "subscription " + name + " exists already");
-    (void)make(name, creator, std::move(done));
+    (void)make(name, creator, group, std::move(done));
 }
 
 std::optional<std::uint32_t> Subscriptions::owner_of(const std::string& name) const {
     const auto found = all_.find(name);
     if (found == all_.end()) return std::nullopt;
-    const auto& [record, is_owner_known, held, left] = found->second;
-    if (!is_owner_known || (!record.begun && !held)) return std::nullopt;
+    const auto& subscription = found->second;
+    const auto& record = subscription.record;
+    if (!subscription.is_owner_known ||
+        (!record.begun && !subscription.held && !subscription.group))
+        return std::nullopt;
     return record.creator;
 }
 
@@ -179,6 +204,7 @@ layout::CursorPage& Subscriptions::page_of(const Held& held) noexcept { return p
 
 Subscriptions::Grant Subscriptions::open(const std::string& name, const Holder& who, bool steal) {
     const auto found = all_.find(name);
+    if (found != all_.end()) require_kind(name, found->second, false);
     if (found != all_.end() && !steal) refuse_while_held(found->second, name);
     auto fd = base::make_memfd("shmbus-cursor-" + name, layout::cursor_page_bytes,
                                layout::cursor_page_bytes);
@@ -214,7 +240,8 @@ bool Subscriptions::take(store::SubscriptionRecord& record, const Held& held) co
     return true;
 }
 
-bool Subscriptions::take(Subscription& subscription) const noexcept {
+bool Subscriptions::take(Subscription& subscription) const {
+    if (subscription.group) return subscription.group->take(subscription.record);
     return subscription.held && take(subscription.record, *subscription.held);
 }
 
@@ -248,15 +275,16 @@ void Subscriptions::end_hold(Subscription& subscription, const std::string& name
 
 void Subscriptions::release(const std::string& name, std::uint64_t hold) noexcept {
     const auto found = all_.find(name);
-    if (found == all_.end() || !found->second.held || found->second.held->hold != hold) return;
+    if (found == all_.end()) return;
+    if (found->second.group) leave(name, found->second, hold);
+    if (!found->second.held || found->second.held->hold != hold) return;
     end_hold(found->second, name, HoldState::ended);
 }
 
 void Subscriptions::refuse_while_held(const Subscription& subscription,
                                       const std::string& name) const {
-    if (subscription.held)
-        throw Error(Errc::busy, fmt::format("subscription {} is held by {}", name,
-                                            named({subscription.held->who})));
+    if (const auto holders = holders_of(subscription); !holders.empty())
+        throw Error(Errc::busy, fmt::format("subscription {} is held by {}", name, named(holders)));
 }
 
 void Subscriptions::seek(const std::string& name, Sequence cursor, Done done) {
@@ -264,6 +292,7 @@ void Subscriptions::seek(const std::string& name, Sequence cursor, Done done) {
     refuse_while_held(subscription, name);
     subscription.record.cursor = cursor;
     subscription.record.begun = true;
+    if (subscription.record.group) subscription.record.slots.assign(key_slots, {.seq = cursor + 1});
     if (subscription.left) page_of(*subscription.left).cursor.store_release(cursor);
     store(name, subscription, std::move(done));
 }
@@ -272,8 +301,9 @@ void Subscriptions::pause(const std::string& name, bool paused, Done done) {
     auto& subscription = get(name);
     (void)take(subscription);
     subscription.record.paused = paused;
-    if (subscription.held)
-        set_state(*subscription.held, paused ? HoldState::paused : HoldState::live);
+    const auto state = paused ? HoldState::paused : HoldState::live;
+    if (subscription.held) set_state(*subscription.held, state);
+    if (subscription.group) subscription.group->set_state(state);
     store(name, subscription, std::move(done));
 }
 
@@ -284,6 +314,7 @@ void Subscriptions::remove(const std::string& name, bool force, Done done) {
         set_state(*subscription.held, HoldState::ended);
         forget_page(name, *subscription.held);
     }
+    if (subscription.group) end_group(name, subscription);
     forget_left(name);
     all_.erase(name);
     tell();
@@ -301,14 +332,26 @@ std::vector<Subscriptions::Info> Subscriptions::list() {
     take_stock();
     std::vector<Info> infos;
     for (const auto& [name, subscription] : all_)
-        infos.push_back({name, subscription.record,
-                         subscription.held ? std::optional(subscription.held->who) : std::nullopt});
+        infos.push_back(
+            {name, subscription.record,
+             subscription.held ? std::optional(subscription.held->who) : std::nullopt,
+             subscription.group ? subscription.group->info() : group_of(subscription.record)});
     return infos;
+}
+
+std::optional<Subscriptions::Info> Subscriptions::find(const std::string& name) {
+    const auto found = all_.find(name);
+    if (found == all_.end()) return std::nullopt;
+    auto& subscription = found->second;
+    if (take(subscription)) store(name, subscription);
+    return Info{name, subscription.record,
+                subscription.held ? std::optional(subscription.held->who) : std::nullopt,
+                subscription.group ? subscription.group->info() : group_of(subscription.record)};
 }
 
 bool Subscriptions::has_stock() const noexcept {
     return std::any_of(all_.begin(), all_.end(), [&](const auto& one) {
-        return one.second.held || (one.second.left && keeper_ != nullptr);
+        return one.second.held || one.second.group || (one.second.left && keeper_ != nullptr);
     });
 }
 
@@ -335,7 +378,8 @@ void Subscriptions::persist(const std::string& name, std::uint64_t hold, Done do
     if (keeper_ == nullptr)
         throw Error(Errc::system, "this topic is in memory, and so are its cursors");
     auto& subscription = get(name);
-    if (!subscription.held || subscription.held->hold != hold)
+    const bool is_member = subscription.group && subscription.group->has(hold);
+    if (!is_member && (!subscription.held || subscription.held->hold != hold))
         throw Error(Errc::busy, "subscription " + name + " went to another holder");
     (void)take(subscription);
     store(name, subscription, std::move(done));

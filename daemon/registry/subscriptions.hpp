@@ -3,9 +3,12 @@
 // A holder notes how far it has come in a page that it was given for this one time (layout/cursor.hpp).
 // A cursor is taken from there only if it moved forward and is not beyond the head. When a subscription
 // goes to another holder, what is in the old page counts no more: so nobody has to be fenced off.
+//
+// A group has many holders, its members, who share one piece of memory (group.hpp).
 #pragma once
 
 #include "base/mapping.hpp"
+#include "daemon/registry/group.hpp"
 #include "daemon/registry/holder.hpp"
 #include "daemon/registry/limits.hpp"
 #include "daemon/store/cursor_keeper.hpp"
@@ -27,17 +30,20 @@ class Subscriptions {
     void set_limits(const Limits& limits) noexcept { limits_ = limits; }
     /// Pages go where the next daemon finds them: under this prefix, the number of the hold and the name.
     void keep_pages(system::DescriptorStore& pages, const std::string& prefix);
-    /// One that somebody held when an earlier daemon ended. @throws Error(damaged)
-    void adopt(const std::string& name, const Holder& who, std::uint64_t hold,
-               const base::Fd& page);
+    /// One that somebody held when an earlier daemon ended, with reader entry `entry`. @throws Error(damaged)
+    void adopt(const std::string& name, const Holder& who, std::uint64_t hold, const base::Fd& page,
+               std::uint32_t entry);
+    /// All that the last daemon had were adopted.
+    void end_of_adoption();
     /// The page of one that somebody had held. @throws Error(damaged), Error(bad_argument)
     void inherit(const std::string& name, std::uint32_t creator, std::uint64_t hold,
                  const base::Fd& page);
     /// As adopt(), for one whose holder came back with the page. @returns which hold
     /// @throws Error(busy), Error(permission) when it is another user's
-    std::uint64_t restore(const std::string& name, const Holder& who, const base::Fd& page);
+    std::uint64_t restore(const std::string& name, const Holder& who, const base::Fd& page,
+                          std::uint32_t entry);
     /// The same in vain: the holder learns that it is none any more, if it looks.
-    static void disown(const base::Fd& page) noexcept;
+    static void disown(const base::Fd& page, std::uint32_t entry) noexcept;
     /// The topic is removed: their files are on their way out, and nobody needs their pages any more.
     void keep_nowhere();
 
@@ -50,13 +56,23 @@ class Subscriptions {
     /// Makes it if there is none of that name. @throws Error: busy when somebody holds it and not `steal`,
     /// limit, bad_argument
     [[nodiscard]] Grant open(const std::string& name, const Holder& who, bool steal);
+    /// Makes `who` a member, with reader entry `entry`, of the group of that name, which is made with these options
+    /// if there is none. @throws Error: different_options when it is no group, limit, bad_argument
+    [[nodiscard]] Grant join(const std::string& name, const Holder& who, std::uint32_t entry,
+                             const GroupOptions& options);
+    /// By a member: a group that has not begun begins with event `at`. @returns up to where it has come
+    /// @throws Error(busy) when it is none any more
+    Sequence begin(const std::string& name, std::uint64_t hold, Sequence at);
     /// The holder has let go, or is dead. Ignored when it is somebody else's by now.
     void release(const std::string& name, std::uint64_t hold) noexcept;
+    /// It is about to be dead. A group goes on without it.
+    void suspect(const std::string& name, std::uint64_t hold) noexcept;
 
     // These call `done` when it is on disk, at once for a topic in memory; not when they throw.
     using Done = store::CursorKeeper::Done;
     /// @throws Error: subscription_exists, limit, bad_argument
-    void create(const std::string& name, std::uint32_t creator, Done done);
+    void create(const std::string& name, std::uint32_t creator,
+                const std::optional<GroupOptions>& group, Done done);
     /// Goes on behind `cursor`. @throws Error: no_such_subscription, busy
     void seek(const std::string& name, Sequence cursor, Done done);
     void pause(const std::string& name, bool paused, Done done);
@@ -72,8 +88,22 @@ class Subscriptions {
         std::string name;
         store::SubscriptionRecord record;
         std::optional<Holder> holder;
+        std::optional<GroupInfo> group = {};
     };
     [[nodiscard]] std::vector<Info> list();
+    /// Of a group that nobody is a member of just now; nothing if it is none.
+    [[nodiscard]] static std::optional<GroupInfo> group_of(const store::SubscriptionRecord& record);
+    /// What the memory of groups takes that this user made; and whether this one has some.
+    [[nodiscard]] std::uint64_t memory_of(uid_t creator) const noexcept;
+    [[nodiscard]] bool has_memory(const std::string& group) const noexcept;
+    /// One of them, if it is there.
+    [[nodiscard]] std::optional<Info> find(const std::string& name);
+    /// Who receives from this one just now.
+    [[nodiscard]] bool is_held(const std::string& name) const;
+
+    /// Of all groups: what is past its time goes to other members. @returns when to do so again; none has members
+    /// otherwise
+    std::optional<std::chrono::milliseconds> sweep();
 
     /// Whether take_stock() has something to do, now or later.
     [[nodiscard]] bool has_stock() const noexcept;
@@ -102,18 +132,29 @@ class Subscriptions {
         /// By whom it was held last: its page is kept until somebody holds the subscription again, or the
         /// cursor is on disk, as the daemon may die before.
         std::optional<Held> left = {};
+        std::unique_ptr<Group> group = {}; // while it has members
     };
+    void adopt_member(const std::string& name, const Holder& who, std::uint64_t hold,
+                      const base::Fd& memory, std::uint32_t entry);
+    void inherit_group(const std::string& name, std::uint32_t creator, std::uint64_t hold,
+                       const base::Fd& memory);
+    void leave(const std::string& name, Subscription& subscription, std::uint64_t hold);
+    [[nodiscard]] static bool is_group(const base::Fd& page);
+    static void require_kind(const std::string& name, const Subscription& subscription, bool group);
+    void end_group(const std::string& name, Subscription& subscription);
+    [[nodiscard]] std::vector<Holder> holders_of(const Subscription& subscription) const;
     [[nodiscard]] Subscription& get(const std::string& name);
     void take_possession(const std::string& name, Subscription& subscription,
                          const Holder& who) const;
     void check_room(std::uint32_t creator) const;
-    Subscription& make(const std::string& name, std::uint32_t creator, Done done = {});
+    Subscription& make(const std::string& name, std::uint32_t creator,
+                       const std::optional<GroupOptions>& group = {}, Done done = {});
     static layout::CursorPage& page_of(const Held& held) noexcept;
     [[nodiscard]] std::string kept_as(const std::string& name, std::uint64_t hold) const;
     void forget_page(const std::string& name, const Held& held) const;
     void forget_left(const std::string& name);
     bool take(store::SubscriptionRecord& record, const Held& held) const noexcept;
-    bool take(Subscription& subscription) const noexcept;
+    bool take(Subscription& subscription) const;
     void end_hold(Subscription& subscription, const std::string& name, layout::HoldState state);
     void set_state(const Held& held, layout::HoldState state) const noexcept;
     void refuse_while_held(const Subscription& subscription, const std::string& name) const;

@@ -33,18 +33,19 @@ std::uint64_t checksum_of(SlotHead head, std::span<const std::byte> rest, const 
 
 } // namespace
 
-StateFile::StateFile(Directory& directory, std::string name, const layout::Uuid& topic)
-    : directory_(directory), name_(std::move(name)), topic_(topic) {
-    std::vector<std::byte> slots(2 * slot_bytes);
+StateFile::StateFile(Directory& directory, std::string name, const layout::Uuid& topic,
+                     std::size_t bytes_of_slot)
+    : directory_(directory), name_(std::move(name)), topic_(topic), slot_bytes_(bytes_of_slot) {
+    std::vector<std::byte> slots(2 * slot_bytes_);
     try {
         slots.resize(directory_.open(name_, Directory::Access::read)->read_at(slots, 0));
     } catch (const FileError& e) {
         if (e.error() != ENOENT) throw;
         return;
     }
-    for (std::size_t i = 0; i < slots.size() / slot_bytes; ++i)
-        take(std::span(slots).subspan(i * slot_bytes, slot_bytes), i);
-    is_whole_ = slots.size() == 2 * slot_bytes; // else somebody cut it
+    for (std::size_t i = 0; i < slots.size() / slot_bytes_; ++i)
+        take(std::span(slots).subspan(i * slot_bytes_, slot_bytes_), i);
+    is_whole_ = slots.size() == 2 * slot_bytes_; // else somebody cut it
 }
 
 /// Takes a slot's record if it is good and newer than what there was.
@@ -58,7 +59,7 @@ void StateFile::take(std::span<const std::byte> slot, std::size_t index) {
         throw Error(Errc::incompatible, "state file " + name_ + " has layout version " +
                                             std::to_string(head.major) + ", this program knows " +
                                             std::to_string(state_major) + "; use a newer shmbus");
-    if (head.length > max_record || head.generation <= generation_) return;
+    if (head.length > slot_bytes_ - sizeof(SlotHead) || head.generation <= generation_) return;
     const auto record = slot.subspan(sizeof head, head.length);
     record_.emplace(record.begin(), record.end());
     generation_ = head.generation;
@@ -66,7 +67,7 @@ void StateFile::take(std::span<const std::byte> slot, std::size_t index) {
 }
 
 std::vector<std::byte> StateFile::encode(std::span<const std::byte> record) const {
-    assert(record.size() <= max_record);
+    assert(record.size() <= slot_bytes_ - sizeof(SlotHead));
     SlotHead head{};
     head.magic = state_magic;
     head.major = state_major;
@@ -74,7 +75,7 @@ std::vector<std::byte> StateFile::encode(std::span<const std::byte> record) cons
     head.length = static_cast<std::uint32_t>(record.size());
     head.generation = generation_ + 1;
     head.topic = topic_;
-    std::vector<std::byte> slot(slot_bytes);
+    std::vector<std::byte> slot(slot_bytes_);
     const auto rest = std::span(slot).subspan(sizeof head);
     std::copy(record.begin(), record.end(), rest.begin());
     head.checksum = checksum_of(head, rest, name_);
@@ -87,7 +88,7 @@ void StateFile::write(std::span<const std::byte> record) {
     // Once it has failed, this file says nothing reliable about itself any more.
     if (std::exchange(is_whole_, false)) {
         const auto file = directory_.open(name_, Directory::Access::write);
-        file->write_at(slot, next_slot_ * slot_bytes);
+        file->write_at(slot, next_slot_ * slot_bytes_);
         file->sync_data();
         // The process that made it may have failed to do this, or have been killed before.
         if (!std::exchange(is_entry_on_disk_, true)) directory_.sync_directory();
@@ -109,8 +110,8 @@ void StateFile::replace(std::span<const std::byte> slot) {
         if (e.error() != ENOENT) throw;
     }
     const auto file = directory_.create(fresh);
-    if (!file->allocate(2 * slot_bytes)) throw FileError("allocating", fresh, ENOSPC);
-    file->write_at(slot, next_slot_ * slot_bytes);
+    if (!file->allocate(2 * slot_bytes_)) throw FileError("allocating", fresh, ENOSPC);
+    file->write_at(slot, next_slot_ * slot_bytes_);
     file->sync_data();
     directory_.rename(fresh, name_);
     directory_.sync_directory();

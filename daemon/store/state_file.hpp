@@ -1,6 +1,6 @@
 // A small record that is either the one written last or the one before it, whenever power fails.
 //
-// Two slots of a page each, written in turn: a write that tears spoils its own slot, and the other one
+// Two slots of a page each, or of more, written in turn: a write that tears spoils its own slot, and the other one
 // still has the record before it. Reading gives the newest slot whose checksum is right. A topic may have
 // thousands of them, so none is open but while it is read or written.
 //
@@ -24,12 +24,13 @@ inline constexpr std::uint16_t state_minor = 0;
 
 class StateFile {
   public:
-    static constexpr std::size_t slot_bytes = layout::page;
+    static constexpr std::size_t slot_bytes = layout::page; // if nothing else is said
     static constexpr std::size_t max_record = slot_bytes - 64;
 
-    /// Reads `name` if it is there; the directory must outlive this.
-    /// @throws FileError; Error(incompatible) when a newer version wrote it
-    StateFile(Directory& directory, std::string name, const layout::Uuid& topic);
+    /// Reads `name` if it is there; the directory must outlive this. A record has at most 64 bytes less than a
+    /// slot. @throws FileError; Error(incompatible) when a newer version wrote it
+    StateFile(Directory& directory, std::string name, const layout::Uuid& topic,
+              std::size_t bytes_of_slot = slot_bytes);
 
     /// The newest record; nothing if there is none.
     [[nodiscard]] const std::optional<std::vector<std::byte>>& record() const noexcept {
@@ -62,6 +63,7 @@ class StateFile {
     Directory& directory_;
     std::string name_;
     layout::Uuid topic_;
+    std::size_t slot_bytes_;
     bool is_whole_ = false; // else the next write makes a new one
     std::optional<std::vector<std::byte>> record_;
     std::uint64_t generation_ = 0;

@@ -1,8 +1,10 @@
-// The durable subscriptions of a topic on disk: a small file for each, beside the log.
+// The durable subscriptions of a topic on disk: a small file for each, beside the log. A group has two: the second
+// one says how far each key slot is. It is written first, so it is never behind the cursor that the first one says.
 #pragma once
 
 #include "daemon/store/state_file.hpp"
-#include "shmbus/types.hpp"
+#include "layout/group.hpp"
+#include "shmbus/group.hpp"
 
 #include <map>
 
@@ -14,6 +16,8 @@ struct SubscriptionRecord {
     std::uint32_t creator = 0;    // uid
     bool begun = false;           // somebody has received from it
     bool paused = false;
+    std::optional<GroupOptions> group = {};       // it is one
+    std::vector<layout::KeySlotState> slots = {}; // of a group that has begun: of each key slot
     bool operator==(const SubscriptionRecord&) const = default;
 };
 
@@ -31,9 +35,13 @@ class SubscriptionFiles {
 
   private:
     [[nodiscard]] StateFile& file_of(const std::string& name);
+    [[nodiscard]] StateFile& slots_of(const std::string& name);
+    void load_slots(const std::string& name, SubscriptionRecord& record);
+    void remove_file(const std::string& name);
     std::unique_ptr<Directory> directory_;
     layout::Uuid topic_;
     std::map<std::string, StateFile> files_;
+    std::map<std::string, StateFile> slots_;
 };
 
 } // namespace shmbus::store

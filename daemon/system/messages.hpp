@@ -26,5 +26,7 @@ inline constexpr Message topic_files_trouble{"a4f74635beef449c9b9a2541a131e941",
 inline constexpr Message subscription_damaged{"4039991be2be483ea7ed114f17707713", Level::error};
 inline constexpr Message subscription_not_kept{"c81ce31efd85414f84c29e8b9b5fb3a0", Level::error};
 inline constexpr Message subscription_changed{"1ce6620297b840aca8252e90233d07b1", Level::info};
+inline constexpr Message consumer_started{"3cbe5a1fdbd34e86a3b2a2eb2c0f9a17", Level::info};
+inline constexpr Message consumer_not_started{"a0d58c9c16e5463ba2b7f64c59e0fd62", Level::error};
 
 } // namespace shmbus::system::messages

@@ -15,7 +15,9 @@ inline std::uint64_t nanoseconds_of(clockid_t clock) noexcept {
 
 inline std::uint64_t wall_ns() noexcept { return nanoseconds_of(CLOCK_REALTIME); }
 inline std::uint64_t monotonic_ns() noexcept { return nanoseconds_of(CLOCK_MONOTONIC); }
-/// To a few milliseconds, for a tenth of the price. Wraps every 49 days; compare by difference.
+/// To a few milliseconds, for a tenth of the price.
+inline std::uint64_t coarse_ns() noexcept { return nanoseconds_of(CLOCK_MONOTONIC_COARSE); }
+/// The same. Wraps every 49 days; compare by difference.
 inline std::uint32_t coarse_ms() noexcept {
     return static_cast<std::uint32_t>(nanoseconds_of(CLOCK_MONOTONIC_COARSE) / 1'000'000U);
 }

@@ -1,5 +1,6 @@
 // What names are allowed, and the names of the enumerations.
 #include "shmbus/error.hpp"
+#include "shmbus/group.hpp"
 #include "shmbus/types.hpp"
 
 #include <algorithm>
@@ -106,6 +107,23 @@ const char* name_of(PublishOutcome outcome) noexcept {
     case PublishOutcome::interrupted: return "interrupted";
     case PublishOutcome::damaged: return "damaged";
     case PublishOutcome::duplicate: return "duplicate";
+    }
+    return "unknown";
+}
+
+const char* name_of(Order order) noexcept {
+    switch (order) {
+    case Order::per_key: return "per_key";
+    case Order::none: return "none";
+    }
+    return "unknown";
+}
+
+const char* name_of(Acknowledged acknowledged) noexcept {
+    switch (acknowledged) {
+    case Acknowledged::done: return "done";
+    case Acknowledged::not_held: return "not_held";
+    case Acknowledged::not_set_aside: return "not_set_aside";
     }
     return "unknown";
 }

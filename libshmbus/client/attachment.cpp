@@ -42,7 +42,10 @@ Attachment::Attachment(std::shared_ptr<control::Session> session, control::Lease
                            publishes ? readable : writable, 0);
     ring::check_ring(ring_.bytes(), parameters, lease_.uuid);
     ring::check_readers(readers_.bytes(), parameters, lease_.uuid);
-    if (lease_.cursor_page) map_cursor_page();
+    if (lease_.is_member)
+        map_group();
+    else if (lease_.cursor_page)
+        map_cursor_page();
     lease_.ring = {};
     lease_.readers = {};
     lease_.cursor_page = {};
@@ -63,11 +66,19 @@ void Attachment::map_cursor_page() {
         throw Error(Errc::damaged, what + ": is something else");
 }
 
+void Attachment::map_group() {
+    cursor_page_ = map_checked(lease_.cursor_page, "memory of a group of topic " + lease_.topic,
+                               layout::group_bytes, base::Access::read_write, layout::group_bytes);
+    group_options_ = group::check(cursor_page_.bytes(), lease_.uuid);
+    group_.emplace(cursor_page_.bytes());
+}
+
 Attachment::~Attachment() {
     // Unmap first: the daemon may give the entry to somebody else as soon as it hears of this.
     topic_ = {};
     ring_ = {};
     readers_ = {};
+    group_.reset();
     cursor_page_ = {};
     lease_.release();
 }

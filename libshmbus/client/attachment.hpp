@@ -3,6 +3,7 @@
 
 #include "base/mapping.hpp"
 #include "control/session.hpp"
+#include "group/table.hpp"
 #include "layout/cursor.hpp"
 #include "ring/view.hpp"
 
@@ -23,19 +24,27 @@ class Attachment {
 
     [[nodiscard]] const control::Lease& lease() const noexcept { return lease_; }
     [[nodiscard]] const ring::Topic& topic() const noexcept { return topic_; }
-    /// Of a durable subscription; nullptr for others.
+    /// Of a durable subscription that is no group; nullptr for others.
     [[nodiscard]] layout::CursorPage* cursor_page() const noexcept {
         const auto bytes = cursor_page_.bytes();
-        return bytes.empty() ? nullptr : reinterpret_cast<layout::CursorPage*>(bytes.data());
+        return bytes.empty() || group_ ? nullptr
+                                       : reinterpret_cast<layout::CursorPage*>(bytes.data());
     }
+
+    /// Of a member of a group: its memory, and what it was made with.
+    [[nodiscard]] const std::optional<group::Table>& group() const noexcept { return group_; }
+    [[nodiscard]] const GroupOptions& group_options() const noexcept { return group_options_; }
 
   private:
     void map_cursor_page();
+    void map_group();
     std::shared_ptr<control::Session> session_; // for as long as there is a lease to give back
     control::Lease lease_;
     base::Mapping ring_;
     base::Mapping readers_;
-    base::Mapping cursor_page_;
+    base::Mapping cursor_page_; // or the group's memory
+    std::optional<group::Table> group_;
+    GroupOptions group_options_;
     ring::Topic topic_;
 };
 

@@ -106,6 +106,13 @@ void Bus::create_subscription(std::string_view topic, std::string_view name) {
     session_->create_subscription(topic, name);
 }
 
+void Bus::create_group(std::string_view topic, std::string_view name, const GroupOptions& options) {
+    check_name(topic);
+    check_subscription_name(name);
+    client::check_group(options);
+    session_->create_subscription(topic, name, &options);
+}
+
 void Bus::seek_subscription(std::string_view topic, std::string_view name, const Start& start) {
     check_name(topic);
     check_subscription_name(name);

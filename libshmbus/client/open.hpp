@@ -15,4 +15,7 @@ std::unique_ptr<Sender> make_sender(std::shared_ptr<control::Session> session,
 Receiver* make_receiver(std::shared_ptr<control::Session> session, std::string_view topic,
                         const SubscribeOptions& options);
 
+/// @throws Error(bad_argument) when these cannot be a group's
+void check_group(const GroupOptions& options);
+
 } // namespace shmbus::client

@@ -146,7 +146,7 @@ Past::Look Past::read(ring::Place& place) {
 
 Past::Look Past::take_event(ring::Place& place) {
     const Sequence s = cursor_.sequence();
-    if (!filter_.lets_through(cursor_.event())) {
+    if (!filter_.lets_through(cursor_.event(), s)) {
         next_ = s + 1;
         return Look::skipped;
     }

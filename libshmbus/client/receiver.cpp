@@ -27,11 +27,21 @@ bool one_core() noexcept {
     return one;
 }
 
+void check_member(const SubscribeOptions& options) {
+    check_group(*options.group);
+    const auto refuse = [](const char* why) { throw Error(Errc::bad_argument, why); };
+    if (options.name.empty()) refuse("a group has a name: set SubscribeOptions::name");
+    if (!options.types.empty() || options.key)
+        refuse("members of a group have no filters: each event goes to one of them");
+    if (options.steal) refuse("nobody steals a group: its members are many");
+    if (options.lossy) refuse("a member of a group cannot be lossy");
+}
+
 } // namespace
 
 Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lease,
                    const SubscribeOptions& options)
-    : attachment_(std::move(session), std::move(lease), Role::subscriber),
+    : session_(std::move(session)), attachment_(session_, std::move(lease), Role::subscriber),
       filter_(filter_of(options)),
       reader_(attachment_.topic(), attachment_.lease().entry, attachment_.lease().token,
               options.lossy, filter_, ring::End::removed),
@@ -46,6 +56,10 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
         held_[i].place.cell = i;
         held_[i].place.buffer = buffers_.data() + i * each;
     }
+    join(options);
+}
+
+void Receiver::join(const SubscribeOptions& options) {
     // A durable subscription that has begun goes on where it was.
     const auto& acknowledged = attachment_.lease().acknowledged;
     const Start start = acknowledged ? Start::sequence(*acknowledged + 1) : options.start;
@@ -56,6 +70,7 @@ Receiver::Receiver(std::shared_ptr<control::Session> session, control::Lease lea
         begin_in_the_past(start);
     }
     if (page_ != nullptr) page_->cursor.store_release(reader_.position() - 1);
+    if (attachment_.group()) join_group();
 }
 
 /// What the ring would begin with is not all there is.
@@ -75,15 +90,22 @@ void Receiver::begin_in_the_past(const Start& start) {
     if (!first || *first == 0 || *first >= reader_.position()) return;
     behind_until_ = reader_.position() - 1;
     past_->seek(*first, behind_until_);
-    reader_.go_to(*first, *first - 1);
+    move_to(*first, *first - 1);
     behind_ = true;
+}
+
+void Receiver::move_to(Sequence next, Sequence last_event) noexcept {
+    if (member_)
+        reader_.look_at(next);
+    else
+        reader_.go_to(next, last_event);
 }
 
 /// The ring has lost these, for this subscriber alone.
 void Receiver::fall_behind(const Gap& gap) noexcept {
     behind_until_ = gap.last;
     past_->seek(gap.first, behind_until_);
-    reader_.go_to(gap.first, std::min(reader_.last_event(), gap.first - 1));
+    move_to(gap.first, std::min(reader_.last_event(), gap.first - 1));
     behind_ = true;
 }
 
@@ -100,16 +122,16 @@ Receiver::Look Receiver::look_back(HeldEvent& held, Received& received) noexcept
     switch (past_->look(held.place, held.keep, patience_)) {
     case Past::Look::event:
         free_ &= free_ - 1;
-        reader_.go_to(past_->position(), held.place.sequence);
+        move_to(past_->position(), held.place.sequence);
         newest_ = &held;
         received = Event(&held);
         return Look::found;
     case Past::Look::gap:
-        reader_.go_to(past_->position(), reader_.last_event());
+        move_to(past_->position(), reader_.last_event());
         received = past_->gap();
         return Look::found;
     case Past::Look::skipped:
-        reader_.go_to(past_->position(), reader_.last_event());
+        move_to(past_->position(), reader_.last_event());
         return Look::skipped;
     case Past::Look::nothing: break;
     }
@@ -148,6 +170,10 @@ bool Receiver::is_over() const noexcept {
 }
 
 Receiver::Look Receiver::look(Received& received) noexcept {
+    return member_ ? look_as_member(received) : look_at_next(received);
+}
+
+Receiver::Look Receiver::look_at_next(Received& received) noexcept {
     auto& held = held_[static_cast<std::size_t>(std::countr_zero(free_))];
     if (behind_) return look_back(held, received);
     switch (reader_.look(held.place)) {
@@ -171,15 +197,32 @@ Receiver::Look Receiver::look(Received& received) noexcept {
 }
 
 Received Receiver::receive(Deadline deadline) noexcept {
-    if (auto_acknowledge_) acknowledge(reader_.position() - 1);
+    if (member_) return receive_as_member(deadline);
+    if (auto_acknowledge_) acknowledge_up_to(reader_.position() - 1);
     if (page_ != nullptr && hold_state() != layout::HoldState::live) return park(deadline);
     if (pending_) return *std::exchange(pending_, std::nullopt);
     if (free_ == 0) return Nothing::too_many_held;
     if (behind_) patience_ = deadline;
     Received received = Nothing::timed_out;
-    Look found = look(received);
+    Look found = look_at_next(received);
     if (found == Look::skipped) found = look_on(deadline, received);
     if (found == Look::found || deadline.passed()) return received;
+    if (spin_ > std::chrono::nanoseconds::zero() && spin(deadline, received)) return received;
+    return park(deadline);
+}
+
+Received Receiver::receive_as_member(Deadline deadline) noexcept {
+    if (auto_acknowledge_) acknowledge_all_as_member();
+    if (hold_state() != layout::HoldState::live) return park(deadline);
+    if (pending_) return *std::exchange(pending_, std::nullopt);
+    if (free_ == 0) return Nothing::too_many_held;
+    patience_ = deadline;
+    Received received = Nothing::timed_out;
+    Look found = look(received);
+    if (found == Look::skipped) found = look_on(deadline, received);
+    if (found == Look::found) return received;
+    member_->settle();
+    if (deadline.passed()) return received;
     if (spin_ > std::chrono::nanoseconds::zero() && spin(deadline, received)) return received;
     return park(deadline);
 }
@@ -204,10 +247,11 @@ ReceivedBatch Receiver::receive(std::span<Event> events, Deadline deadline) noex
 /// not more than the ring holds, whatever its tail says. The tail is read here only: its line is
 /// the publishers', and each look at it costs the next of them a transfer.
 Receiver::Look Receiver::look_on(Deadline deadline, Received& received) noexcept {
-    const Sequence last = reader_.position() + reader_.ring().capacity();
+    const Sequence last = position() + reader_.ring().capacity();
     const Sequence head = std::min(reader_.head(), last);
     Look found = Look::skipped;
-    while (found == Look::skipped && (reader_.position() <= head || !deadline.passed()))
+    while (found == Look::skipped &&
+           (position() <= head || !deadline.passed() || (member_ && member_->state().trail())))
         found = look(received);
     return found;
 }
@@ -222,6 +266,7 @@ bool Receiver::spin(Deadline deadline, Received& received) noexcept {
             // claimed the slot. A pause about as long as a line takes lets it finish.
             base::relax_briefly();
         }
+        if (member_) member_->settle(); // who spins for ever does not sleep
     } while (!until.passed());
     return false;
 }
@@ -233,7 +278,7 @@ Received Receiver::park(Deadline deadline) noexcept {
     Received received = Nothing::timed_out;
     for (;;) {
         const std::uint64_t armed_at = reader_.arm();
-        const auto state = page_ == nullptr ? layout::HoldState::live : hold_state();
+        const auto state = hold_state();
         if (state == layout::HoldState::ended) return Nothing::stolen;
         const Look found = state == layout::HoldState::paused ? Look::nothing : look(received);
         if (found == Look::found) return received;
@@ -241,6 +286,7 @@ Received Receiver::park(Deadline deadline) noexcept {
             if (deadline.passed()) return Nothing::timed_out;
             continue;
         }
+        if (member_) member_->settle(); // after the look: nobody else moves what that has passed
         const Deadline until =
             std::min({deadline.when(), look_again().when(), Deadline(longest_sleep).when()});
         const auto woken = reader_.sleep(armed_at, until);
@@ -258,11 +304,11 @@ Released Receiver::release(HeldEvent* held) noexcept {
 }
 
 void Receiver::persist(Deadline deadline) {
-    if (page_ == nullptr)
+    if (page_ == nullptr && !member_)
         throw Error(Errc::bad_argument, "only a durable subscription has a cursor to be kept");
     if (hold_state() == layout::HoldState::ended)
         throw Error(Errc::busy, "the subscription went to another holder, or was removed");
-    note_cursor();
+    if (page_ != nullptr) note_cursor();
     constexpr std::chrono::nanoseconds longest = std::chrono::hours(1);
     std::chrono::nanoseconds rest{};
     if (!deadline.passed()) rest = std::min(longest, deadline.when() - Deadline::Clock::now());
@@ -272,6 +318,7 @@ void Receiver::persist(Deadline deadline) {
 void Receiver::orphan() noexcept {
     if (page_ != nullptr) note_cursor();
     orphaned_ = true;
+    if (member_) member_->state().leave();
     reader_.leave(); // whoever still holds an event holds up nobody
     if (~free_ == 0) delete this;
 }
@@ -280,7 +327,9 @@ Receiver* make_receiver(std::shared_ptr<control::Session> session, std::string_v
                         const SubscribeOptions& options) {
     if (options.key && options.key->size() > max_key_bytes)
         throw Error(Errc::bad_argument, "a key has at most 255 bytes");
-    auto lease = session->open_subscriber(topic, options.name, options.steal);
+    if (options.group) check_member(options);
+    auto lease = options.group ? session->open_member(topic, options.name, *options.group)
+                               : session->open_subscriber(topic, options.name, options.steal);
     return new Receiver(std::move(session), std::move(lease), options);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "client/attachment.hpp"
+#include "client/membership.hpp"
 #include "client/past.hpp"
 #include "ring/reader.hpp"
 #include "shmbus/subscription.hpp"
@@ -17,7 +18,9 @@ class Receiver;
 struct HeldEvent {
     Receiver* receiver = nullptr;
     ring::Place place;
-    Past::SegmentPtr keep; // where its bytes are, if they come from a file
+    Past::SegmentPtr keep;     // where its bytes are, if they come from a file
+    std::uint32_t slot = 0;    // of a group's member: the key slot,
+    std::uint32_t attempt = 1; // and how often it was handed out
 };
 
 /// Destroys itself when the Subscription and all Events are gone.
@@ -28,36 +31,43 @@ class Receiver {
 
     Received receive(Deadline deadline) noexcept;
     ReceivedBatch receive(std::span<Event> events, Deadline deadline) noexcept;
-    void acknowledge(Sequence s) noexcept {
-        if (newest_ != nullptr && newest_->place.sequence <= s)
-            as_of_ns_ = newest_->place.header.time_ns;
-        else
-            note_time_of(s);
-        reader_.acknowledge(s);
-        if (page_ != nullptr) note_cursor();
+    Acknowledged acknowledge(Sequence s) noexcept {
+        if (member_) return acknowledge_as_member(s);
+        acknowledge_up_to(s);
+        return Acknowledged::done;
     }
+    /// Of a member; nothing otherwise.
+    [[nodiscard]] Membership* member() noexcept { return member_ ? &*member_ : nullptr; }
+    [[nodiscard]] Acknowledged reject(const Event& event, std::string_view reason) noexcept;
     void persist(Deadline deadline);
     void interrupt() noexcept { reader_.interrupt(); }
     Released release(HeldEvent* held) noexcept;
     /// Whether receive() would not wait.
     [[nodiscard]] bool is_ready() const noexcept {
-        if (page_ != nullptr && hold_state() != layout::HoldState::live)
-            return hold_state() == layout::HoldState::ended;
+        if (const auto state = hold_state(); state != layout::HoldState::live)
+            return state == layout::HoldState::ended;
+        if (member_ && member_->is_ready()) return true;
         return pending_.has_value() || free_ == 0 ||
                (behind_ ? look_again_.passed() : reader_.is_ready());
     }
     /// When to look whether it is, although nobody rings: nobody does for who waits for a file.
     [[nodiscard]] Deadline look_again() const noexcept {
-        return behind_ ? look_again_ : Deadline::never();
+        if (hold_state() != layout::HoldState::live) return Deadline::never(); // a bell is rung
+        const Deadline files = behind_ ? look_again_ : Deadline::never();
+        return member_ ? std::min(files.when(), member_->look_again().when()) : files;
     }
     /// First half of sleeping, for a wait on several: look again, then sleep on this.
-    [[nodiscard]] base::Watched arm() noexcept { return {&reader_.event_word(), reader_.arm()}; }
+    [[nodiscard]] base::Watched arm() noexcept {
+        if (member_) member_->settle();
+        return {&reader_.event_word(), reader_.arm()};
+    }
     /// The Subscription is gone.
     void orphan() noexcept;
 
     [[nodiscard]] const std::string& topic() const noexcept { return attachment_.lease().topic; }
     [[nodiscard]] Sequence position() const noexcept {
-        return pending_ ? pending_->first : reader_.position();
+        if (pending_) return pending_->first;
+        return member_ ? member_->state().front() : reader_.position();
     }
     [[nodiscard]] const ring::Reader& reader() const noexcept { return reader_; }
     [[nodiscard]] std::uint64_t as_of_ns() const noexcept { return as_of_ns_; } // 0: nothing
@@ -72,6 +82,25 @@ class Receiver {
     /// One look; if `found`, `received` says what.
     Look look(Received& received) noexcept;
     Look look_on(Deadline deadline, Received& received) noexcept;
+    Look look_at_next(Received& received) noexcept;
+    Received receive_as_member(Deadline deadline) noexcept;
+    Look look_as_member(Received& received) noexcept;
+    Look look_at_front(Received& received) noexcept;
+    Look look_at_trail(Received& received) noexcept;
+    Look take_as_member(Received& received, bool by_trail) noexcept;
+    Acknowledged acknowledge_as_member(Sequence s) noexcept;
+    void acknowledge_up_to(Sequence s) noexcept {
+        if (newest_ != nullptr && newest_->place.sequence <= s)
+            as_of_ns_ = newest_->place.header.time_ns;
+        else
+            note_time_of(s);
+        reader_.acknowledge(s);
+        if (page_ != nullptr) note_cursor();
+    }
+    void acknowledge_all_as_member() noexcept;
+    void join(const SubscribeOptions& options);
+    void join_group();
+    void move_to(Sequence next, Sequence last_event) noexcept;
     /// In the files, as long as the ring does not have what is next.
     Look look_back(HeldEvent& held, Received& received) noexcept;
     void begin_in_the_past(const Start& start);
@@ -79,6 +108,8 @@ class Receiver {
     /// Release: pairs with the daemon's look, which takes what is below as done with.
     void note_cursor() noexcept { page_->cursor.store_release(reader_.settled()); }
     [[nodiscard]] layout::HoldState hold_state() const noexcept {
+        if (member_) return member_->hold_state();
+        if (page_ == nullptr) return layout::HoldState::live;
         return static_cast<layout::HoldState>(page_->state.load_acquire());
     }
     void note_time_of(Sequence acknowledged) noexcept;
@@ -87,11 +118,13 @@ class Receiver {
     bool spin(Deadline deadline, Received& received) noexcept;
     Received park(Deadline deadline) noexcept;
 
+    std::shared_ptr<control::Session> session_;
     Attachment attachment_;
     ring::Filter filter_;
     ring::Reader reader_;
-    layout::CursorPage* page_; // of a durable subscription
-    bool behind_ = false;      // what is next comes from past_
+    layout::CursorPage* page_;         // of a durable subscription
+    std::optional<Membership> member_; // of a group
+    bool behind_ = false;              // what is next comes from past_
     bool auto_acknowledge_;
     bool trusts_publishers_;
     std::chrono::nanoseconds spin_;

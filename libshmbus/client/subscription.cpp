@@ -78,6 +78,8 @@ bool Event::stale() const noexcept {
     return max_age && std::chrono::system_clock::now() - time() > *max_age;
 }
 
+std::uint32_t Event::slot() const noexcept { return held_ == nullptr ? 0 : held_->slot; }
+std::uint32_t Event::attempt() const noexcept { return held_ == nullptr ? 1 : held_->attempt; }
 bool Event::in_place() const noexcept { return head().chunk != layout::no_chunk; }
 bool Event::trusted() const noexcept { return !in_place() || held_->receiver->trusts_publishers(); }
 
@@ -99,7 +101,26 @@ Received Subscription::receive(Deadline deadline) noexcept { return receiver_->r
 ReceivedBatch Subscription::receive(std::span<Event> events, Deadline deadline) noexcept {
     return receiver_->receive(events, deadline);
 }
-void Subscription::acknowledge(Sequence sequence) noexcept { receiver_->acknowledge(sequence); }
+Acknowledged Subscription::acknowledge(Sequence sequence) noexcept {
+    return receiver_->acknowledge(sequence);
+}
+Acknowledged Subscription::acknowledge_through(Sequence sequence) noexcept {
+    auto* member = receiver_->member();
+    return member == nullptr ? receiver_->acknowledge(sequence)
+                             : member->acknowledge_through(sequence);
+}
+Acknowledged Subscription::nack(Sequence sequence,
+                                std::optional<std::chrono::nanoseconds> delay) noexcept {
+    auto* member = receiver_->member();
+    return member == nullptr ? Acknowledged::not_held : member->nack(sequence, delay);
+}
+Acknowledged Subscription::touch(Sequence sequence) noexcept {
+    auto* member = receiver_->member();
+    return member == nullptr ? Acknowledged::not_held : member->touch(sequence);
+}
+Acknowledged Subscription::reject(const Event& event, std::string_view reason) noexcept {
+    return receiver_->reject(event, reason);
+}
 void Subscription::persist(Deadline deadline) { receiver_->persist(deadline); }
 void Subscription::interrupt() noexcept { receiver_->interrupt(); }
 const std::string& Subscription::topic() const noexcept { return receiver_->topic(); }

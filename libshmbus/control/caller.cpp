@@ -205,6 +205,20 @@ void Caller::persist(std::uint64_t lease, std::chrono::nanoseconds limit) {
         [](auto&) {});
 }
 
+Sequence Caller::begin(std::uint64_t lease, Sequence at) {
+    Sequence acknowledged = 0;
+    call(
+        "beginning a group", timeout,
+        [&](protocol::Session::Client& session) {
+            auto request = session.beginGroupRequest();
+            request.setLease(link_->lease(lease));
+            request.setAt(at);
+            return request.send();
+        },
+        [&](auto& answer) { acknowledged = answer.getAcknowledged(); });
+    return acknowledged;
+}
+
 void Caller::release(std::uint64_t lease) noexcept {
     if (!thread_.is_mine()) return;
     try {

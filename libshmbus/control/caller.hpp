@@ -32,7 +32,8 @@ class Caller : public std::enable_shared_from_this<Caller> {
     /// The same for an answer with a lease; `read(answer, lease)` takes what publishers and
     /// subscribers do not have alike.
     template <class Send, class Read>
-    Lease open(const std::string& doing, Mapped what, Send send, Read read);
+    Lease open(const std::string& doing, std::chrono::nanoseconds limit, Mapped what, Send send,
+               Read read);
 
     const std::string socket;
     const std::chrono::nanoseconds timeout; // of a call
@@ -60,6 +61,7 @@ class Caller : public std::enable_shared_from_this<Caller> {
     std::optional<SegmentFile> open_segment(std::uint64_t lease, std::uint64_t from, bool by_time,
                                             std::chrono::nanoseconds limit);
     void persist(std::uint64_t lease, std::chrono::nanoseconds limit);
+    Sequence begin(std::uint64_t lease, Sequence at);
 
     EventThread thread_;
     kj::Own<Link> link_; // on the thread
@@ -92,9 +94,10 @@ void Caller::call(const std::string& doing, std::chrono::nanoseconds limit, Send
 }
 
 template <class Send, class Read>
-Lease Caller::open(const std::string& doing, Mapped what, Send send, Read read) {
+Lease Caller::open(const std::string& doing, std::chrono::nanoseconds limit, Mapped what, Send send,
+                   Read read) {
     const auto opening = std::make_shared<Opening>(Opening{std::move(what)});
-    run(doing, timeout, opening->trouble, [&](protocol::Session::Client session) {
+    run(doing, limit, opening->trouble, [&](protocol::Session::Client session) {
         auto take = [=, link = link_.get()](auto&& answer) {
             if (answer.hasRefusal()) throw_refusal(answer.getRefusal());
             const auto access = answer.getAccess();
@@ -123,6 +126,9 @@ Lease Caller::open(const std::string& doing, Mapped what, Send send, Read read) 
     opening->lease.persist = [caller = shared_from_this(),
                               number = opening->number](std::chrono::nanoseconds limit) {
         caller->persist(number, limit);
+    };
+    opening->lease.begin = [caller = shared_from_this(), number = opening->number](Sequence at) {
+        return caller->begin(number, at);
     };
     return std::move(opening->lease);
 }

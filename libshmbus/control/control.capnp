@@ -87,7 +87,7 @@ interface Session {
   # for ever. It has one holder at a time: `busy`, naming it. `lastEventId` is the largest event id that the
   # topic has, or had, of it; the answer waits until that event is in a file, a second at most.
 
-  openSubscriber @6 (topic :Text, name :Text, steal :Bool)
+  openSubscriber @6 (topic :Text, name :Text, steal :Bool, group :GroupOptions)
       -> (lease :UInt64, access :TopicAccess, entry :UInt32, token :UInt64,
           cursor :Memory, acknowledged :UInt64, begun :Bool, refusal :Refusal);
   # An entry in the readers object and an attach token that was never used for it before. The
@@ -96,13 +96,16 @@ interface Session {
   # time: `busy`, naming it, unless `steal`, which ends the other's hold. Who: its creator, or, when nobody had
   # received from it, whoever holds it first; and who may administer the topic. `cursor` is a page for this
   # holder alone (layout/cursor.hpp); `acknowledged` is where the one before came to, if it has `begun`.
+  # With `group`: a member of the group of that name, made with these options if there is none. `cursor` is the
+  # group's memory (layout/group.hpp). One that has not begun begins with beginGroup. A name that is no group's, or
+  # a group's name without `group`: `differentOptions`.
 
   listSubscriptions @7 (topic :Text, after :Text, limit :UInt32)
       -> (subscriptions :List(SubscriptionInfo), more :Bool, refusal :Refusal);
-  # The durable ones, as listTopics.
+  # The durable ones, as listTopics; fewer where their groups have many members.
 
-  createSubscription @8 (topic :Text, name :Text) -> (refusal :Refusal);
-  # If there is one: `subscriptionExists`. It begins where its first holder likes.
+  createSubscription @8 (topic :Text, name :Text, group :GroupOptions) -> (refusal :Refusal);
+  # If there is one: `subscriptionExists`. It begins where its first holder, or member, likes.
 
   seekSubscription @9 (topic :Text, name :Text, cursor :UInt64) -> (refusal :Refusal);
   # Goes on behind `cursor`. While somebody holds it: `busy`. Who: its creator, and who may administer
@@ -141,6 +144,10 @@ interface Session {
       -> (incidents :List(Incident), more :Bool, refusal :Refusal);
   # What has happened to a topic (shmbus/incident.hpp): in the order of their numbers, those behind number
   # `after`, at most `limit` and at most 64 a call.
+
+  beginGroup @18 (lease :UInt64, at :UInt64) -> (acknowledged :UInt64, refusal :Refusal);
+  # By a member: if the group has not begun, it begins with event `at`, or the next event if that is still to come.
+  # `acknowledged` is up to where it has come.
 }
 
 struct TopicAccess {
@@ -177,6 +184,32 @@ struct SubscriptionInfo {
   createdNs @4 :UInt64;         # since 1970
   creatorUid @5 :UInt32;
   holder @6 :Peer;              # null: nobody
+  group @7 :GroupInfo;          # null: it is none
+}
+
+struct GroupOptions {
+  ackWaitMs @0 :UInt32;
+  maxDeliver @1 :UInt32;
+  maxInFlight @2 :UInt32;
+  order @3 :UInt8;              # shmbus::Order
+  backOffMs @4 :List(UInt32);
+}
+
+struct GroupInfo {
+  options @0 :GroupOptions;
+  members @1 :List(Member);
+  inFlight @2 :UInt32;
+  waiting @3 :UInt32;
+  redelivered @4 :UInt64;
+  setAside @5 :UInt64;
+}
+
+struct Member {
+  peer @0 :Peer;
+  slots @1 :UInt32;
+  inFlight @2 :UInt32;
+  position @3 :UInt64;
+  stalled @4 :Bool;
 }
 
 struct Segment {

@@ -14,6 +14,7 @@
 #pragma GCC diagnostic pop
 
 #include "shmbus/error.hpp"
+#include "shmbus/group.hpp"
 #include "shmbus/types.hpp"
 
 #include <cstdint>
@@ -63,6 +64,30 @@ inline TopicOptions read_options(protocol::TopicOptions::Reader from) {
             .keep_age_ms = from.getKeepAgeMs(),
             .keep_events = from.getKeepEvents(),
             .hold = from.getHold()};
+}
+
+inline void write_options(const GroupOptions& options, protocol::GroupOptions::Builder to) {
+    using Milliseconds = std::uint32_t;
+    to.setAckWaitMs(static_cast<Milliseconds>(options.ack_wait.count()));
+    to.setMaxDeliver(options.max_deliver);
+    to.setMaxInFlight(options.max_in_flight);
+    to.setOrder(static_cast<std::uint8_t>(options.order));
+    auto pauses = to.initBackOffMs(static_cast<unsigned>(options.back_off.size()));
+    for (unsigned i = 0; i < pauses.size(); ++i)
+        pauses.set(i, static_cast<Milliseconds>(options.back_off[i].count()));
+}
+
+/// As they came: group::problem_with() says whether they make sense.
+inline GroupOptions read_options(protocol::GroupOptions::Reader from) {
+    GroupOptions options{.ack_wait = std::chrono::milliseconds(from.getAckWaitMs()),
+                         .max_deliver = from.getMaxDeliver(),
+                         .max_in_flight = from.getMaxInFlight(),
+                         .order = static_cast<Order>(from.getOrder())};
+    for (const auto pause : from.getBackOffMs()) {
+        if (options.back_off.size() > GroupOptions::max_back_off) break; // too many already
+        options.back_off.emplace_back(pause);
+    }
+    return options;
 }
 
 } // namespace shmbus::control

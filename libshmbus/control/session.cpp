@@ -42,6 +42,22 @@ std::vector<PeerInfo> read_peers(capnp::List<protocol::Peer>::Reader from) {
     return peers;
 }
 
+GroupInfo read_group(protocol::GroupInfo::Reader from) {
+    GroupInfo group;
+    group.options = read_options(from.getOptions());
+    for (const auto member : from.getMembers())
+        group.members.push_back({.peer = read_peer(member.getPeer()),
+                                 .slots = member.getSlots(),
+                                 .in_flight = member.getInFlight(),
+                                 .position = member.getPosition(),
+                                 .stalled = member.getStalled()});
+    group.in_flight = from.getInFlight();
+    group.waiting = from.getWaiting();
+    group.redelivered = from.getRedelivered();
+    group.set_aside = from.getSetAside();
+    return group;
+}
+
 SubscriptionInfo read_subscription(protocol::SubscriptionInfo::Reader from) {
     SubscriptionInfo info;
     info.name = to_string(from.getName());
@@ -50,6 +66,7 @@ SubscriptionInfo read_subscription(protocol::SubscriptionInfo::Reader from) {
     info.created = Time(std::chrono::nanoseconds(from.getCreatedNs()));
     info.creator_uid = from.getCreatorUid();
     if (from.hasHolder()) info.holder = read_peer(from.getHolder());
+    if (from.hasGroup()) info.group = read_group(from.getGroup());
     return info;
 }
 
@@ -107,11 +124,12 @@ std::shared_ptr<Session> Session::connect(const std::string& socket, nanoseconds
 
 const std::string& Session::socket() const noexcept { return impl_->caller->socket; }
 
-Lease Session::open_publisher(std::string_view topic, bool exclusive, std::string_view name) {
+Lease Session::open_publisher(std::string_view topic, bool exclusive, std::string_view name,
+                              const Limit& limit) {
     const std::string wanted(topic);
     const std::string own_name(name);
     auto lease = impl_->caller->open(
-        of_topic("opening a publisher of", topic),
+        of_topic("opening a publisher of", topic), limit.value_or(impl_->caller->timeout),
         {.topic = wanted, .exclusive = exclusive, .name = own_name},
         [&](protocol::Session::Client& session) {
             auto request = session.openPublisherRequest();
@@ -130,16 +148,18 @@ Lease Session::open_publisher(std::string_view topic, bool exclusive, std::strin
     return lease;
 }
 
-Lease Session::open_subscriber(std::string_view topic, std::string_view subscription, bool steal) {
+template <class Fill>
+Lease Session::open_subscription(std::string_view topic, std::string_view subscription, Fill fill) {
     const std::string name(topic);
     const std::string wanted(subscription);
     auto lease = impl_->caller->open(
-        of_topic("opening a subscriber of", topic), {.topic = name, .name = wanted},
+        of_topic("opening a subscriber of", topic), impl_->caller->timeout,
+        {.topic = name, .name = wanted},
         [&](protocol::Session::Client& session) {
             auto request = session.openSubscriberRequest();
             request.setTopic(to_kj(name));
             if (!wanted.empty()) request.setName(to_kj(wanted));
-            request.setSteal(steal);
+            fill(request);
             return request.send();
         },
         [](auto& answer, Lease& to) {
@@ -150,16 +170,30 @@ Lease Session::open_subscriber(std::string_view topic, std::string_view subscrip
             if (answer.getBegun()) to.acknowledged = answer.getAcknowledged();
         });
     lease.topic = topic;
+    lease.subscription = subscription;
     if (!wanted.empty() && !lease.cursor_page)
         throw Error(Errc::unsupported, "this daemon knows no durable subscriptions");
     return lease;
 }
 
-bool Session::create_topic(std::string_view name, const TopicOptions& options, bool if_missing) {
+Lease Session::open_subscriber(std::string_view topic, std::string_view subscription, bool steal) {
+    return open_subscription(topic, subscription, [&](auto& request) { request.setSteal(steal); });
+}
+
+Lease Session::open_member(std::string_view topic, std::string_view group,
+                           const GroupOptions& options) {
+    auto lease = open_subscription(
+        topic, group, [&](auto& request) { write_options(options, request.initGroup()); });
+    lease.is_member = true;
+    return lease;
+}
+
+bool Session::create_topic(std::string_view name, const TopicOptions& options, bool if_missing,
+                           const Limit& limit) {
     bool created = false;
     const std::string text(name);
     impl_->caller->call(
-        of_topic("creating", name), impl_->caller->timeout,
+        of_topic("creating", name), limit.value_or(impl_->caller->timeout),
         [&](protocol::Session::Client& session) {
             auto request = session.createTopicRequest();
             request.setName(to_kj(text));
@@ -171,11 +205,11 @@ bool Session::create_topic(std::string_view name, const TopicOptions& options, b
     return created;
 }
 
-TopicInfo Session::describe_topic(std::string_view name) {
+TopicInfo Session::describe_topic(std::string_view name, const Limit& limit) {
     TopicInfo info;
     const std::string text(name);
     impl_->caller->call(
-        of_topic("describing", name), impl_->caller->timeout,
+        of_topic("describing", name), limit.value_or(impl_->caller->timeout),
         [&](protocol::Session::Client& session) {
             auto request = session.describeTopicRequest();
             request.setName(to_kj(text));
@@ -317,9 +351,13 @@ void Session::change(const char* verb, std::string_view topic, std::string_view 
         [](auto&) {});
 }
 
-void Session::create_subscription(std::string_view topic, std::string_view name) {
-    change("creating", topic, name,
-           [](auto& session) { return session.createSubscriptionRequest(); });
+void Session::create_subscription(std::string_view topic, std::string_view name,
+                                  const GroupOptions* group) {
+    change("creating", topic, name, [&](auto& session) {
+        auto request = session.createSubscriptionRequest();
+        if (group != nullptr) write_options(*group, request.initGroup());
+        return request;
+    });
 }
 
 void Session::seek_subscription(std::string_view topic, std::string_view name, Sequence cursor) {

@@ -8,6 +8,7 @@
 
 #include "base/fd.hpp"
 #include "layout/ring.hpp"
+#include "shmbus/group.hpp"
 #include "shmbus/incident.hpp"
 #include "shmbus/types.hpp"
 
@@ -32,6 +33,7 @@ struct SegmentFile {
 /// closes them, and calls release() when it will never touch the memory again through this entry.
 struct Lease {
     std::string topic;
+    std::string subscription; // a durable one's name
     layout::Uuid uuid;
     layout::RingParameters parameters;
     base::Fd ring;
@@ -54,6 +56,10 @@ struct Lease {
     base::Fd cursor_page;
     std::optional<Sequence> acknowledged;
     std::function<void(std::chrono::nanoseconds limit)> persist;
+    /// Members of groups, whose memory is in `cursor_page`: begins a group that has not begun, with this event.
+    /// @returns up to where the group has come by now. @throws Error
+    bool is_member = false;
+    std::function<Sequence(Sequence at)> begin;
 };
 
 class Session {
@@ -66,27 +72,36 @@ class Session {
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
+    /// How long a request may take; nothing: as long as connect() was told.
+    using Limit = std::optional<std::chrono::nanoseconds>;
+
     /// With a name: the publisher of that name.
     [[nodiscard]] Lease open_publisher(std::string_view topic, bool exclusive = false,
-                                       std::string_view name = {});
+                                       std::string_view name = {}, const Limit& limit = {});
     /// With a name: of the durable subscription of that name.
     [[nodiscard]] Lease open_subscriber(std::string_view topic, std::string_view subscription = {},
                                         bool steal = false);
+    [[nodiscard]] Lease open_member(std::string_view topic, std::string_view group,
+                                    const GroupOptions& options);
     [[nodiscard]] std::vector<SubscriptionInfo> list_subscriptions(std::string_view topic);
     [[nodiscard]] std::vector<Incident> list_incidents(std::string_view topic);
-    void create_subscription(std::string_view topic, std::string_view name);
+    void create_subscription(std::string_view topic, std::string_view name,
+                             const GroupOptions* group = nullptr);
     void seek_subscription(std::string_view topic, std::string_view name, Sequence cursor);
     void pause_subscription(std::string_view topic, std::string_view name, bool paused);
     void remove_subscription(std::string_view topic, std::string_view name, bool force);
     /// @returns whether one was made
-    bool create_topic(std::string_view name, const TopicOptions& options, bool if_missing);
-    [[nodiscard]] TopicInfo describe_topic(std::string_view name);
+    bool create_topic(std::string_view name, const TopicOptions& options, bool if_missing,
+                      const Limit& limit = {});
+    [[nodiscard]] TopicInfo describe_topic(std::string_view name, const Limit& limit = {});
     [[nodiscard]] std::vector<TopicInfo> list_topics();
     void remove_topic(std::string_view name, bool force);
     bool drain_topic(std::string_view name, bool undo, Deadline deadline);
     [[nodiscard]] const std::string& socket() const noexcept;
 
   private:
+    template <class Fill>
+    Lease open_subscription(std::string_view topic, std::string_view subscription, Fill fill);
     template <class Fill>
     void change(const char* verb, std::string_view topic, std::string_view name, Fill fill);
     struct Impl;

@@ -15,7 +15,8 @@ constexpr std::size_t round_up(std::size_t bytes, std::size_t to) noexcept {
 
 } // namespace
 
-bool Filter::lets_through(const layout::EventHeader& header) const noexcept {
+bool Filter::lets_through(const layout::EventHeader& header, Sequence s) const noexcept {
+    if (pick != nullptr) return pick->wants(header, s);
     if (!types.empty() && std::find(types.begin(), types.end(), header.type) == types.end())
         return false;
     return !key || ((header.flags & layout::flag_key) != 0 && header.key_hash == key_hash);
@@ -28,7 +29,7 @@ Reader::Reader(const Topic& topic, std::uint32_t index, std::uint64_t token, boo
              topic.ring.parameters().gate == static_cast<std::uint8_t>(layout::GateKind::readers) &&
              topic.ring.parameters().full_policy !=
                  static_cast<std::uint8_t>(FullPolicy::drop_oldest)),
-      end_(end), filter_(std::move(filter)) {}
+      end_(end), filter_(std::move(filter)), filters_(filter_.is_there()) {}
 
 // ---- joining -----------------------------------------------------------------------------------
 
@@ -212,11 +213,11 @@ Reader::Look Reader::tombstones() noexcept {
 
 /// Its chunk has been reused. Its header is there: nobody may have asked for it.
 Reader::Look Reader::without_payload(Stamp stamp) noexcept {
-    if (!filter_.is_there()) return lose(last_in(SlotState::evicted, SlotState::evicted));
+    if (!filters_) return lose(last_in(SlotState::evicted, SlotState::evicted));
     layout::EventHeader header;
     load_header(topic_.ring.slot(next_), header);
     if (!unchanged(topic_.ring.slot(next_), stamp.word())) return Look::skipped;
-    if (filter_.lets_through(header)) return lose(next_);
+    if (filter_.lets_through(header, next_)) return lose(next_);
     ++next_;
     return Look::skipped;
 }
@@ -252,8 +253,18 @@ bool Reader::unchanged(const Slot& slot, std::uint64_t stamp) noexcept {
 
 Reader::Copy Reader::copy_out(Slot& slot, std::uint64_t stamp, Place& place) noexcept {
     load_header(slot, place.header);
-    if (filter_.is_there() && !filter_.lets_through(place.header))
+    return filters_ ? copy_if_wanted(slot, stamp, place) : copy_payload(slot, stamp, place);
+}
+
+/// Not inline, so that who has no filter saves no registers for it.
+[[gnu::noinline]] Reader::Copy Reader::copy_if_wanted(Slot& slot, std::uint64_t stamp,
+                                                      Place& place) noexcept {
+    if (!filter_.lets_through(place.header, next_))
         return unchanged(slot, stamp) ? Copy::left_out : Copy::changed;
+    return copy_payload(slot, stamp, place);
+}
+
+Reader::Copy Reader::copy_payload(Slot& slot, std::uint64_t stamp, Place& place) noexcept {
     return place.header.chunk == layout::no_chunk ? copy_inline(slot, stamp, place)
                                                   : hold_chunk(slot, stamp, place);
 }
@@ -267,7 +278,7 @@ Reader::Copy Reader::copy_inline(Slot& slot, std::uint64_t stamp, Place& place) 
     if (!unchanged(slot, stamp)) return Copy::changed;
     place.extension = {place.buffer, place.header.extension};
     place.payload = {place.buffer + extension, place.header.length};
-    return filter_.lets_through_key(place.extension) ? Copy::done : Copy::left_out;
+    return !filters_ || filter_.lets_through_key(place.extension) ? Copy::done : Copy::left_out;
 }
 
 Reader::Copy Reader::hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) noexcept {
@@ -316,12 +327,16 @@ void Reader::drop_hold(Place& place) noexcept {
     if (policy == FullPolicy::block) topic_.space_bell().ring_if_needed(); // the others never sleep
 }
 
-Released Reader::release(Place& place) noexcept {
-    if (place.header.chunk == layout::no_chunk) return Released::intact;
+bool Reader::is_intact(const Place& place) const noexcept {
+    if (place.header.chunk == layout::no_chunk) return true;
     base::acquire_fence(); // after the payload's last use; pairs with Pool::reuse (litmus R1)
     const auto word = topic_.ring.chunk_word(place.header.chunk).load_relaxed();
-    const bool intact =
-        word == Stamp::chunk(layout::ChunkState::published, place.sequence, 0).word();
+    return word == Stamp::chunk(layout::ChunkState::published, place.sequence, 0).word();
+}
+
+Released Reader::release(Place& place) noexcept {
+    if (place.header.chunk == layout::no_chunk) return Released::intact;
+    const bool intact = is_intact(place);
     drop_hold(place);
     return intact ? Released::intact : Released::revoked;
 }
@@ -331,6 +346,14 @@ Released Reader::release(Place& place) noexcept {
 void Reader::acknowledge(Sequence s) noexcept {
     acknowledged_ = std::max(acknowledged_, std::min(s, next_ - 1));
     publish_cursor();
+}
+
+/// Several write each of these cursors: none goes back.
+void Reader::acknowledge_shared(Sequence s) noexcept {
+    if (s <= acknowledged_) return;
+    acknowledged_ = cursor_ = s;
+    // Pairs with Gate::slowest; sequentially consistent: before the look at space_armed.
+    topic_.readers.entry(index_).cursor.raise_seq_cst(s);
 }
 
 void Reader::go_to(Sequence next, Sequence last_event) noexcept {

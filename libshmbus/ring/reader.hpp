@@ -28,15 +28,27 @@ struct Place {
     Bytes payload;
 };
 
+/// Chooses among the events that are looked at, by what the header says: a member of a group has its own.
+class Pick {
+  public:
+    virtual bool wants(const layout::EventHeader& header, Sequence s) noexcept = 0;
+
+  protected:
+    ~Pick() = default;
+};
+
 /// What a subscription lets through.
 struct Filter {
     std::vector<std::uint32_t> types; // empty: all
     std::optional<std::string> key;
     std::uint32_t key_hash = 0;
+    Pick* pick = nullptr; // instead of all of these
 
-    [[nodiscard]] bool is_there() const noexcept { return key || !types.empty(); }
+    [[nodiscard]] bool is_there() const noexcept {
+        return key || !types.empty() || pick != nullptr;
+    }
     /// By the header; of a key that has the same hash lets_through_key() tells the rest.
-    [[nodiscard]] bool lets_through(const layout::EventHeader& header) const noexcept;
+    [[nodiscard]] bool lets_through(const layout::EventHeader& header, Sequence s) const noexcept;
     [[nodiscard]] bool lets_through_key(Bytes extension) const noexcept {
         return !key || layout::ExtensionReader(extension).key() == *key;
     }
@@ -86,6 +98,8 @@ class Reader {
     /// Makes a sleep end with `interrupted`, now or the next time. Async-signal-safe.
     void interrupt() noexcept;
 
+    /// Whether what was read in place is still the event's; release() says so for all that was read before.
+    [[nodiscard]] bool is_intact(const Place& place) const noexcept;
     /// Ends the use of a place.
     Released release(Place& place) noexcept;
 
@@ -94,9 +108,23 @@ class Reader {
     /// For topics on disk, whose subscribers read elsewhere what the ring no longer has: goes back, or on,
     /// to `next`; everything before it has been seen, the last event of that at `last_event`.
     void go_to(Sequence next, Sequence last_event) noexcept;
+    /// For a member of a group, which reads here and there: looks at `next` from now on. Its cursor is the group's:
+    /// acknowledge() alone moves it, and what is acknowledged may be before `next`.
+    void look_at(Sequence next) noexcept {
+        next_ = next;
+        last_event_ = ~Sequence{0}; // of all there are, so that settled() is what is acknowledged
+        overrun_margin_ = 0;
+    }
+    void look_only_for(Pick* pick) noexcept {
+        filter_.pick = pick;
+        filters_ = filter_.is_there();
+    }
+    /// The cursor of all members: see look_at().
+    void acknowledge_shared(Sequence s) noexcept;
     /// Whether `s` is in the ring, or to come, and `margin` sequences from being overwritten.
     [[nodiscard]] bool has(Sequence s, std::uint64_t margin) const noexcept {
-        return s + topic_.ring.capacity() >= head() + 1 + margin;
+        return s >= topic_.ring.parameters().first_sequence &&
+               s + topic_.ring.capacity() >= head() + 1 + margin;
     }
     [[nodiscard]] Sequence cursor() const noexcept { return cursor_; }
     /// What is acknowledged, with the gaps and left out events behind it.
@@ -112,6 +140,8 @@ class Reader {
     enum class Copy : std::uint8_t { done, left_out, changed, corrupt };
 
     Copy copy_out(Slot& slot, std::uint64_t stamp, Place& place) noexcept;
+    Copy copy_if_wanted(Slot& slot, std::uint64_t stamp, Place& place) noexcept;
+    Copy copy_payload(Slot& slot, std::uint64_t stamp, Place& place) noexcept;
     Copy copy_inline(Slot& slot, std::uint64_t stamp, Place& place) noexcept;
     Copy hold_chunk(Slot& slot, std::uint64_t stamp, Place& place) noexcept;
     [[nodiscard]] static bool unchanged(const Slot& slot, std::uint64_t stamp) noexcept;
@@ -140,6 +170,7 @@ class Reader {
     bool gates_; // publishers wait for this subscriber
     End end_;
     Filter filter_;
+    bool filters_;              // filter_.is_there(), at one look
     Sequence next_ = 1;         // the one to look at
     Sequence last_event_ = 0;   // the last one handed out
     Sequence acknowledged_ = 0; // by the user

@@ -187,5 +187,58 @@ TEST_P(GoesOnTest, ADurableSubscriptionHasOneHolder) {
     EXPECT_NO_THROW(sessions().release(session, other.lease));
 }
 
+class GroupGoesOnTest : public GoesOnTest {
+  protected:
+    GroupGoesOnTest()
+        : mapping(member.durable.page, base::Access::read_write, layout::group_bytes) {
+        attach(client, member.entry);
+    }
+    [[nodiscard]] HandedBack what() const {
+        auto what = subscriber_of(client, member.entry);
+        what.name = "g";
+        what.cursor = Client::copy_of(member.durable.page);
+        return what;
+    }
+    const Sessions::Wish wish{.name = "g", .group = GroupOptions{}};
+    Sessions::SubscriberGrant member = sessions().lease_subscriber(session, topic, wish);
+    base::Mapping mapping;
+};
+INSTANTIATE_TEST_SUITE_P(Topics, GroupGoesOnTest,
+                         testing::Values(Retention::memory, Retention::disk),
+                         [](const auto& of) { return name_of(of.param); });
+
+TEST_P(GroupGoesOnTest, WithWhatItsMembersHaveDone) {
+    EXPECT_EQ(sessions().begin_group(session, member.lease, 7), 6U);
+    kill_daemon();
+    (void)take(what());
+    const auto all = topics().awake("a")->subscriptions().list();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_TRUE(all[0].record.begun);
+    EXPECT_EQ(all[0].record.cursor, 6U);
+}
+
+/// Nobody has said yet where it begins.
+TEST_P(GroupGoesOnTest, OneThatHasNotBegunHasNotBegun) {
+    kill_daemon();
+    const auto lease = take(what());
+    const auto all = topics().awake("a")->subscriptions().list();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_FALSE(all[0].record.begun);
+    EXPECT_EQ(sessions().begin_group(session, lease, 15), 14U);
+}
+
+/// Others have begun with the group before it came back: it must not go on beside them.
+TEST_P(GroupGoesOnTest, WhoComesBackToAnotherMemoryIsNoMember) {
+    (void)sessions().begin_group(session, member.lease, 1);
+    kill_daemon();
+    (void)take(publisher_of(client, publisher));
+    topic = topics().awake("a");
+    (void)sessions().lease_subscriber(session, topic, wish);
+    EXPECT_EQ(refused(what()), Errc::busy);
+    group::Table table(mapping.bytes());
+    EXPECT_EQ(table.member(member.entry.entry).ended.load_acquire(), 1U);
+    EXPECT_EQ(client.state(), RingState::open);
+}
+
 } // namespace
 } // namespace shmbus::registry

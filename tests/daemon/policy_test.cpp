@@ -129,6 +129,28 @@ TEST(Policy, OfATopicStandsInPlaceOfTheBuss) {
     EXPECT_FALSE(of.may(Right::publish, teller, "others"));
 }
 
+TEST(Policy, OfATopicIsThatOfItsDeadLetters) {
+    auto rules = rules_of_orders();
+    const Policy of(owner, rules, on_host);
+    for (const auto* letters : {"orders.dlq", "orders.dlq.dlq"}) {
+        EXPECT_FALSE(of.may(Right::subscribe, teller, letters)) << "payloads of orders";
+        EXPECT_TRUE(of.may(Right::subscribe, user_ann, letters));
+        EXPECT_TRUE(of.may(Right::publish, user_ann, letters)) << "as a member of a group";
+        EXPECT_FALSE(of.may(Right::publish, teller, letters));
+        EXPECT_TRUE(of.may(Right::administer, user_ann, letters, member.uid));
+        EXPECT_FALSE(of.may(Right::administer, admin, letters, member.uid));
+    }
+    EXPECT_TRUE(of.may(Right::subscribe, member, "others.dlq"));
+    EXPECT_FALSE(of.may(Right::subscribe, teller, "others.dlq"));
+    rules.topics["orders.dlq"] = {{Right::subscribe, {.groups = {"tellers"}}}};
+    const Policy own_rule(owner, rules, on_host);
+    EXPECT_TRUE(own_rule.may(Right::subscribe, teller, "orders.dlq"));
+    EXPECT_FALSE(own_rule.may(Right::subscribe, user_ann, "orders.dlq"));
+    EXPECT_TRUE(own_rule.may(Right::publish, user_ann, "orders.dlq")) << "the rule is not of that";
+    EXPECT_FALSE(own_rule.may(Right::publish, teller, "orders.dlq"));
+    EXPECT_TRUE(own_rule.may(Right::administer, user_ann, "orders.dlq"));
+}
+
 TEST(Policy, LetsWhomATopicAdmitsConnectAndCreateNothing) {
     const Policy of(owner, rules_of_orders(), on_host);
     for (const auto& who : {teller, user_ann}) {

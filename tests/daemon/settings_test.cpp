@@ -144,7 +144,8 @@ TEST(Settings, ListsGrowUntilTheyAreAssignedNothing) {
 TEST(Settings, SayWhatIsWrongAndWhatWouldBeRight) {
     EXPECT_EQ(refused("[Deamon]\n"), "f1:1: no section is called 'Deamon'; is it Daemon?");
     EXPECT_EQ(refused("[Stuff]\n"),
-              "f1:1: no section is called 'Stuff'; there are Daemon, Limits, Access, Topic NAME");
+              "f1:1: no section is called 'Stuff'; there are Daemon, Limits, Access, Topic NAME, "
+              "Activate TOPIC/NAME");
     EXPECT_EQ(refused("[Limits]\n\nTopicPerUser=1\n"),
               "f1:3: no key of [Limits] is called 'TopicPerUser'; is it TopicsPerUser?");
     EXPECT_EQ(refused("[Access]\nFriends=*\n"),
@@ -248,6 +249,31 @@ TEST_F(SourceTest, GoesByTheBus) {
     const auto given = find_source("mine.conf", "/tmp/bus", BusScope::system);
     EXPECT_EQ(given.file, "mine.conf");
     EXPECT_TRUE(given.must_exist);
+}
+
+TEST(Settings, NameConsumers) {
+    const auto settings = read({R"([Activate orders/mail]
+Unit=mailer.service
+[Activate orders/bill]
+unit=bill@1.service
+)",
+                                "[Activate orders/mail]\nUnit=\nUnit=post.service\n"});
+    EXPECT_EQ(consumers_of(settings),
+              (activation::Consumers{{{"orders", "mail"}, "post.service"},
+                                     {{"orders", "bill"}, "bill@1.service"}}));
+}
+
+TEST(Settings, RefuseConsumersThatAreNone) {
+    EXPECT_THAT(refused("[Activate orders]\nUnit=a.service\n"),
+                StartsWith("f1:1: 'orders' is no subscription: write [Activate TOPIC/NAME]"));
+    EXPECT_THAT(refused("[Activate ../mail]\nUnit=a.service\n"),
+                StartsWith("f1:1: '..' is no name of a topic"));
+    EXPECT_THAT(refused("[Activate a/b/c]\nUnit=a.service\n"),
+                StartsWith("f1:1: 'b/c' is no name of a subscription"));
+    EXPECT_THAT(refused("\n[Activate a/b]\n"), StartsWith("f1:2: [Activate a/b] names no unit"));
+    EXPECT_THAT(refused("[Activate a/b]\nUnit=mail@.service\n"),
+                StartsWith("f1:2: Unit=: 'mail@.service' is no name of a service"));
+    EXPECT_THAT(refused("[Activate a/b]\nUnits=mail.service\n"), HasSubstr("is it Unit?"));
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 #include "daemon/store/publisher_files.hpp"
 #include "daemon/store/subscription_files.hpp"
 #include "daemon/store/topic_record.hpp"
+#include "group/table.hpp"
 #include "input.hpp"
 #include "store/simulated_files.hpp"
 
@@ -29,6 +30,7 @@ std::string take_name(test::Input& input) {
         "publishers", "till.2147483649.pub", "x.0.pub", "x.99999999999.pub"};
     const auto which = input.take<std::uint8_t>();
     if (which < 200) return known[which % std::size(known)];
+    if (which < 210) return "worker.slots";
     std::string name = "f";
     for (const auto byte : take_bytes(input, 20)) name += static_cast<char>(byte);
     std::erase_if(name, [](char c) { return c == '/' || c == '\0'; });
@@ -42,7 +44,8 @@ void add_file(test::SimulatedDisk& disk, test::Input& input) {
     const auto what = input.take<std::uint8_t>();
     if (what % 3 != 0) {
         const bool is_record = name == "topic"; // which is found before its topic is known
-        store::StateFile(*directory, name, is_record ? layout::Uuid{} : topic)
+        const std::size_t pages = name.ends_with(".slots") ? 5 : 1;
+        store::StateFile(*directory, name, is_record ? layout::Uuid{} : topic, pages * layout::page)
             .write(take_bytes(input, what % 3 == 1 ? 128 : store::StateFile::max_record));
         if (what < 128) return;
     } else {
@@ -55,6 +58,13 @@ void add_file(test::SimulatedDisk& disk, test::Input& input) {
     if (what % 7 == 0) file->truncate(input.take<std::uint16_t>() % 9000);
 }
 
+/// Options that can be; and no slot is behind the cursor.
+void look_at_group(const store::SubscriptionRecord& record) {
+    expect(group::problem_with(*record.group).empty());
+    expect(record.slots.size() == (record.begun ? key_slots : 0));
+    for (const auto& slot : record.slots) expect(slot.seq >= record.cursor + 1);
+}
+
 void look_at_subscriptions(test::SimulatedDisk& disk) {
     std::vector<std::string> damaged;
     store::SubscriptionFiles files(disk.open(), topic);
@@ -62,11 +72,18 @@ void look_at_subscriptions(test::SimulatedDisk& disk) {
     for (const auto& [name, record] : found) {
         expect(is_valid_name(name));
         expect(std::find(damaged.begin(), damaged.end(), name) == damaged.end());
+        if (record.group) look_at_group(record);
     }
-    const store::SubscriptionRecord written{7, 8, 9, true, false};
-    files.write("worker", written);
-    damaged.clear();
-    expect(store::SubscriptionFiles(disk.open(), topic).load(damaged).at("worker") == written);
+    store::SubscriptionRecord written{7, 8, 9, true, false};
+    for (const bool is_group : {false, true}) {
+        if (is_group) {
+            written.group = GroupOptions{.order = Order::none};
+            written.slots.assign(key_slots, {10, 2, layout::Failure::timed_out});
+        }
+        files.write("worker", written);
+        damaged.clear();
+        expect(store::SubscriptionFiles(disk.open(), topic).load(damaged).at("worker") == written);
+    }
 }
 
 void look_at_publishers(test::SimulatedDisk& disk) {

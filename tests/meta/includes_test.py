@@ -8,9 +8,21 @@ import tree
 
 # part: the parts it may include. A part is a folder; what names a file is that file alone.
 # Every part may include itself and the system's headers.
-LEAVES = {"shmbus/types.hpp", "shmbus/error.hpp", "shmbus/incident.hpp", "shmbus/log.hpp"}
+LEAVES = {
+    "shmbus/types.hpp",
+    "shmbus/error.hpp",
+    "shmbus/group.hpp",
+    "shmbus/incident.hpp",
+    "shmbus/log.hpp",
+}
 PROTOCOL = "control.capnp.h"  # generated
-SHARED = {"libshmbus/base", "libshmbus/layout", "libshmbus/ring", "libshmbus/control"}
+SHARED = {
+    "libshmbus/base",
+    "libshmbus/layout",
+    "libshmbus/ring",
+    "libshmbus/group",
+    "libshmbus/control",
+}
 SPILL = LEAVES | {"libshmbus/base", "libshmbus/layout", "libshmbus/spill"}
 DAEMON = SHARED | SPILL | {PROTOCOL, "daemon/system"}
 MAY_INCLUDE = {
@@ -18,6 +30,7 @@ MAY_INCLUDE = {
     "libshmbus/base": LEAVES,
     "libshmbus/layout": LEAVES | {"libshmbus/base"},
     "libshmbus/ring": LEAVES | {"libshmbus/base", "libshmbus/layout"},
+    "libshmbus/group": LEAVES | {"libshmbus/base", "libshmbus/layout"},
     "libshmbus/spill": SPILL,
     "libshmbus/text": LEAVES,
     "libshmbus/control": LEAVES | SHARED | {PROTOCOL},
@@ -25,16 +38,18 @@ MAY_INCLUDE = {
     "daemon/system": DAEMON,
     "daemon/parent": LEAVES | {"libshmbus/base", "daemon/system"},
     "daemon/registry": DAEMON | {"daemon/store", "daemon/spiller"},
-    "daemon/store": SPILL | {"daemon/system"},
+    "daemon/store": SPILL | {"daemon/system", "libshmbus/group"},
     "daemon/spiller": DAEMON | {"daemon/store"},
     "daemon/supervisor": DAEMON | {"daemon/registry"},
     "daemon/control": DAEMON
     | {"daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor"},
+    "daemon/activation": DAEMON | {"daemon/registry"},
     "daemon": DAEMON
     | {"daemon/parent", "daemon/registry", "daemon/spiller", "daemon/store", "daemon/supervisor"}
-    | {"daemon/control", "daemon/config"},
+    | {"daemon/activation", "daemon/control", "daemon/config"},
     "daemon/config": LEAVES
-    | {"libshmbus/base", "libshmbus/text", "daemon/control", "daemon/registry", "daemon/system"},
+    | {"libshmbus/base", "libshmbus/text", "daemon/activation", "daemon/control"}
+    | {"daemon/registry", "daemon/system"},
     "tools": {"shmbus", "libshmbus/text"},
     "examples": {"shmbus", "order.capnp.h"},  # the latter generated
 }

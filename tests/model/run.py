@@ -85,7 +85,8 @@ def build(case, directory, memory):
     for command in (["spin", "-a", *case.flags, str(path)],
                     [*shlex.split(os.environ.get("CC", "gcc")), "-O2", "-w", "-DSAFETY", "-DCOLLAPSE",
                      f"-DMEMLIM={memory}", "-o", "pan", "pan.c"]):
-        status, output = run(command, directory, 120)
+        # Longer than it takes with a processor to itself: others may have that meanwhile.
+        status, output = run(command, directory, 900)
         if status != 0:
             lines = output.strip().splitlines() or ["no output"]
             raise Failed(f"{command[0]}: {lines[-1]}")

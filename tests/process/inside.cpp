@@ -1,5 +1,7 @@
 #include "process/inside.hpp"
 
+#include "layout/group.hpp"
+
 #include <bit>
 #include <cstring>
 #include <filesystem>
@@ -71,6 +73,10 @@ ring::Topic view(Bus& bus, const std::string& topic, std::string_view ring_acces
 
 std::span<std::byte> cursor_page(Bus& bus, const std::string& topic) {
     return find_mapping(layout::cursor_magic, parse_uuid(bus.topic(topic).uuid), "rw");
+}
+
+std::span<std::byte> group_memory(Bus& bus, const std::string& topic) {
+    return find_mapping(layout::group_magic, parse_uuid(bus.topic(topic).uuid), "rw");
 }
 
 ring::Topic publisher_view(Bus& bus, const std::string& topic) {

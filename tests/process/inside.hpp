@@ -23,6 +23,9 @@ namespace shmbus::test {
 /// The page of the one durable subscription that is held here.
 [[nodiscard]] std::span<std::byte> cursor_page(Bus& bus, const std::string& topic);
 
+/// The memory of the one group that this process is a member of.
+[[nodiscard]] std::span<std::byte> group_memory(Bus& bus, const std::string& topic);
+
 /// What somebody has under way in a topic, or left behind.
 struct Traces {
     unsigned claims = 0;      // slots claimed

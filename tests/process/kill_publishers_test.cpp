@@ -23,11 +23,9 @@
 #include "support/daemon_process.hpp"
 
 #include <csignal>
-#include <cstring>
 #include <ctime>
 #include <gtest/gtest.h>
 #include <iostream>
-#include <sys/mman.h>
 
 namespace shmbus::test {
 
@@ -52,16 +50,6 @@ void signal_after(std::uint64_t ns, int signal) {
     if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 ||
         ::timer_settime(timer, 0, &time, nullptr) != 0)
         throw std::runtime_error("no timer");
-}
-
-/// Memory that is there, in small pages.
-void take_memory(std::size_t bytes) {
-    if (bytes == 0) return;
-    void* memory =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::runtime_error("no memory");
-    (void)::madvise(memory, bytes, MADV_NOHUGEPAGE);
-    std::memset(memory, 1, bytes);
 }
 
 /// victim SOCKET NUMBER DELAY SIGNAL MIB [3: counters]: publishes until it is told to leave; with a delay

@@ -6,9 +6,11 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <map>
 #include <stdexcept>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 namespace shmbus::test {
@@ -126,6 +128,15 @@ std::string measure_stalls(const SteadyLoad& load, std::uint64_t window,
 }
 
 void take_precedence() { (void)::setpriority(PRIO_PROCESS, 0, -20); }
+
+void take_memory(std::size_t bytes) {
+    if (bytes == 0) return;
+    void* memory =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::runtime_error("no memory");
+    (void)::madvise(memory, bytes, MADV_NOHUGEPAGE);
+    std::memset(memory, 1, bytes);
+}
 
 void pass_time_until(std::uint64_t monotonic_ns) {
     const timespec until{static_cast<time_t>(monotonic_ns / 1'000'000'000),

@@ -88,6 +88,9 @@ std::string measure_stalls(const SteadyLoad& load, std::uint64_t window,
 /// is the bus, not the machine.
 void take_precedence();
 
+/// Makes this process as large, for as long as it lives: memory that is there, in small pages.
+void take_memory(std::size_t bytes);
+
 /// Sleeps: for what is measured in time, not for what should happen meanwhile.
 void pass_time_until(std::uint64_t monotonic_ns);
 

@@ -10,20 +10,29 @@ from pathlib import Path
 import box
 from box import harness
 
+EXAMPLES = harness.TREE / "examples" / "systemd"
 UNITS = Path("/usr/local/lib/systemd")
 
 
 class UnitsTest(box.BoxTest):
     def test_verified(self):
         """systemd knows each word in them. It ends with 0 where it does not, and says so."""
-        for options, folder in (((), "system"), (("--user",), "user")):
-            done = box.run("systemd-analyze", *options, "verify", "--man=no", UNITS / folder / box.SERVICE,
-                           UNITS / folder / box.SOCKET, env={**os.environ, "XDG_RUNTIME_DIR": "/run"})
+        of_helper = ("shmbusd-activate.socket", "shmbusd-activate@.service")
+        for options, folder, more in (((), "system", of_helper), (("--user",), "user", ())):
+            units = [UNITS / folder / name for name in (box.SERVICE, box.SOCKET, *more)]
+            done = box.run("systemd-analyze", *options, "verify", "--man=no", *units,
+                           env={**os.environ, "XDG_RUNTIME_DIR": "/run"})
             self.assertEqual((done.returncode, done.stderr), (0, ""), folder)
+
+    def test_verified_examples(self):
+        """They name users that this host need not have, which is not looked at."""
+        done = box.run("systemd-analyze", "verify", "--man=no", *sorted(EXAMPLES.iterdir()))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_exposure(self):
         """At most 1.0, of 10, by systemd's own measure."""
-        box.run_ok("systemd-analyze", "security", "--threshold=10", box.SERVICE)
+        for unit in (box.SERVICE, "shmbusd-activate@x.service"):
+            box.run_ok("systemd-analyze", "security", "--threshold=10", unit)
 
     def test_starts_at_the_first_use(self):
         box.systemctl("stop", box.SOCKET, box.SERVICE)

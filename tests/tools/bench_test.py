@@ -58,6 +58,16 @@ class BenchTest(harness.BusTest):
         self.check_row(row)
         self.check_note(done)
 
+    def test_groups(self):
+        """Members of groups beside a plain subscription: rates."""
+        done = self.run_ok("bench", "group", "--quick", "--json")
+        self.assertEqual([(row["case"], row["bytes"]) for row in done.json],
+                         [("group of 1", 64), ("group of 2, 1 us each", 64)])
+        for row in done.json:
+            self.assertEqual([row[name] for name in TIMES], [None] * 3)
+            self.check_row(row)
+        self.check_note(done)
+
     def test_latencies(self):
         """Cases of latencies: percentiles that go up."""
         done = self.run_ok("bench", "latency", "--quick", "--json")

@@ -311,6 +311,25 @@ class ConfigTest(unittest.TestCase):
         os.kill(pid, signal.SIGTERM)
         self.wait_for_end(pid)
 
+    def test_consumers_without_systemd(self):
+        """One line says that nobody starts them, and all else is as ever."""
+        self.write("[Activate orders/mail]\nUnit=mailer.service\n" + ORDERS)
+        daemon = self.start_here(DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self.directory}/none",
+                                 DBUS_SESSION_BUS_ADDRESS=f"unix:path={self.directory}/none")
+        self.run_tool("pub", "orders", "x")
+        self.wait_for(r"nobody starts what \[Activate\] names: there is no .*D-Bus")
+        self.reload(daemon)
+        self.wait_for("nobody starts what")  # asked again at once
+        self.run_tool("sub", "orders", "--name", "mail", "--count", "1")
+        self.stop(daemon)
+        self.assertEqual(self.log.read_text().count("nobody starts"), 2)
+
+    def test_a_consumer_with_a_mistake(self):
+        self.write("[Activate orders]\nUnit=mailer.service\n")
+        daemon = self.start_here(ready=False)
+        self.wait_for(r"shmbusd.conf:1: 'orders' is no subscription: write \[Activate TOPIC/NAME\]")
+        self.assertEqual(daemon.wait(harness.PATIENCE), 1)
+
 
 if __name__ == "__main__":
     harness.main()

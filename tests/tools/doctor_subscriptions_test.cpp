@@ -57,6 +57,21 @@ TEST(DoctorSubscriptions, LetFilesGrow) {
     expect_none(findings_for(subscription(100), topic));
 }
 
+TEST(DoctorSubscriptions, OfAGroupHaveMembers) {
+    auto topic = disk_topic();
+    topic.options.hold = true;
+    auto group = subscription(99);
+    group.group.emplace();
+    expect_one(findings_for(group, topic), Severity::warning, "nobody receives",
+               "shmbus --socket s sub t --group s; or");
+    group.group->members.push_back({.peer = peer(7)});
+    expect_none(findings_for(group, topic));
+    group.group->members[0].stalled = true;
+    expect_one(findings_for(group, topic), Severity::warning,
+               "its member pid 7 (cat) has not received for 30s, and others have its events",
+               "see what it waits for");
+}
+
 TEST(DoctorSubscriptions, AreInMemory) {
     expect_one(findings_for(subscription(99), memory_topic()), Severity::note,
                "topic 't' is in memory and has 1 durable subscription", "--retention disk");

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
-"""The examples do what their first lines say."""
+"""The examples do what their first lines say; exactly_once_test.py has those that promise more."""
 
-import contextlib
 import signal
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -146,29 +144,6 @@ class ExamplesTest(harness.BusTest):
         self.env = {**self.env, "SKIP_CRASH": "1"}
         last = self.start_example("resume_after_crash", topic)
         self.assertEqual(last.stdout.readline(), "4 four\n")
-
-    def test_exactly_once(self):
-        """Killed again and again while events come: one effect for each, in order."""
-        topic = self.topic("--capacity", "64", "--retention", "disk", memory=False)
-        path = self.directory / "effects.db"
-        rounds, each = 10, 20
-        with contextlib.closing(sqlite3.connect(path, timeout=harness.PATIENCE)) as database:
-            def effects():
-                try:
-                    return [int(text) for text, in database.execute("SELECT text FROM effects")]
-                except sqlite3.OperationalError:  # not made yet
-                    return []
-            for number in range(rounds):
-                numbers = range(number * each + 1, (number + 1) * each + 1)
-                self.run_ok("pub", topic, "--lines", stdin=b"".join(b"%d\n" % n for n in numbers))
-                before = len(effects())
-                consumer = self.start_example("exactly_once", topic, path)
-                harness.wait_until("an effect", lambda: len(effects()) > before)
-                consumer.kill()
-                consumer.wait()
-            self.start_example("exactly_once", topic, path)
-            harness.wait_until("the last effect", lambda: len(effects()) >= rounds * each)
-            self.assertEqual(effects(), list(range(1, rounds * each + 1)))
 
 
 if __name__ == "__main__":

@@ -86,6 +86,14 @@ TEST(Json, SaysNullForWhatIsNotThere) {
               "\n");
 }
 
+TEST(Format, SaysWhichAttemptOfAGroupItIs) {
+    Record record = example();
+    EXPECT_EQ(formatted("%s.%a", record), "17.1\n");
+    record.attempt = 3;
+    EXPECT_EQ(formatted("%s.%a", record), "17.3\n");
+    EXPECT_EQ(Json::parse(formatted("json", record))["attempt"], 3);
+}
+
 TEST(Json, EncodesWhatIsNoText) {
     Record record = example();
     record.key = "\xff";

@@ -91,7 +91,6 @@ class StartTest(harness.BusTest):
             ("excludes", "--format", "raw", "--exec", "cat"),
             ("--json has no meaning", "--exec", "cat", "--json"),
             ("--retries requires --exec", "--retries", "2"),
-            ("--group: this version has no groups", "--group", "us"),
             ("'t' is given twice", "t"),
         ]:
             self.run_failing(2, pattern, "sub", "t", *options)

@@ -35,6 +35,7 @@ class UsageTest(harness.BusTest):
             "sub": ["--from", "--type", "--key", "--count", "--timeout", "--no-ack", "--format",
                     "--exec", "--retries", "Examples:"],
             "topic": ["create", "ls", "info", "rm", "drain"],
+            "scale": ["TOPIC/NAME", "--unit", "--max", "--min", "--lag", "--idle", "Examples:"],
             "spill": ["ls", "verify", "export", "TOPIC", "DIR", "Examples:"],
         }
         for verb, words in options.items():
@@ -42,8 +43,8 @@ class UsageTest(harness.BusTest):
             for word in words:
                 self.assertIn(word, text, verb)
         text = self.run_ok("bench", "--help").out.decode()
-        self.assertEqual(re.findall(r"^  (\w+)  ", text, re.M)[-4:],
-                         ["latency", "throughput", "fanout", "spill"])
+        self.assertEqual(re.findall(r"^  (\w+)  ", text, re.M)[-5:],
+                         ["latency", "throughput", "fanout", "group", "spill"])
         text = self.run_ok("topic", "create", "--help").out.decode()
         for word in ("--full", "--capacity", "--slot", "--max-event", "--pool", "--if-missing"):
             self.assertIn(word, text)

@@ -39,6 +39,8 @@ struct Case {
     bool batches = false;
     bool spin = true;
     std::optional<Sync> disk = {}; // on disk, with that
+    std::uint32_t members = 0;     // of a group
+    bench::Handler handler = bench::Handler::none;
     [[nodiscard]] bool is_rate() const {
         return make != bench::latency && make != bench::durable && make != bench::recovery;
     }
@@ -47,11 +49,13 @@ struct Case {
 using bench::catch_up;
 using bench::durable;
 using bench::fanout;
+using bench::group;
 using bench::latency;
 using bench::recovery;
 using bench::store;
 using bench::throughput;
 using enum bench::Payload;
+using enum bench::Handler;
 
 constexpr std::size_t K = 1024;
 constexpr std::size_t M = 1024 * K;
@@ -65,6 +69,12 @@ constexpr Case on_disk(const char* name, decltype(Case::make) make, Sync sync, s
             .events = events,
             .quick = quick,
             .disk = sync};
+}
+
+/// As many events as are handled in a time.
+constexpr Case of_group(const char* name, std::uint32_t members, bench::Handler handler,
+                        Quick quick = Quick::no) {
+    return {"group", name, group, 64, 0, quick, copied, false, false, true, {}, members, handler};
 }
 
 constexpr Case cases[] = {
@@ -87,6 +97,13 @@ constexpr Case cases[] = {
     {"throughput", "throughput, loan", throughput, 1 * M, 120, Quick::no, loaned},
     {"throughput", "throughput, loan", throughput, 4 * M, 30, Quick::no, loaned},
     {"fanout", "publish, 64 subscribers", fanout, 64, 300'000, Quick::yes},
+    of_group("group of 1", 1, none, Quick::yes),
+    of_group("group of 1, 1 us each", 1, spins_1_us),
+    of_group("group of 2, 1 us each", 2, spins_1_us, Quick::yes),
+    of_group("group of 4, 1 us each", 4, spins_1_us),
+    of_group("group of 1, 1 ms each", 1, waits_1_ms),
+    of_group("group of 2, 1 ms each", 2, waits_1_ms),
+    of_group("group of 4, 1 ms each", 4, waits_1_ms),
     on_disk("store, sync none", store, Sync::none, 100, 300'000),
     on_disk("store, sync group", store, Sync::group, 100, 100'000),
     on_disk("store, sync none", store, Sync::none, 256, 200'000),
@@ -175,10 +192,12 @@ void remove_topics(const bench::Setup& setup) {
                              .spin = which.spin,
                              .sync = which.disk.value_or(Sync::none),
                              .events = which.events,
+                             .members = which.members,
+                             .handler = which.handler,
                              .words = reinterpret_cast<LonelyWord*>(bench::shared_memory(words)),
                              .memory = bench::shared_memory(memory)};
     try {
-        bench::Pair pair(which.disk ? bench::Sides::one : bench::Sides::two);
+        bench::Pair pair(which.disk || which.members != 0 ? bench::Sides::one : bench::Sides::two);
         {
             Result result;
             result.is_rate = which.is_rate();
@@ -335,7 +354,7 @@ ExitCode run_bench(const Context& context, const Options& options) {
         places.file_system = file_system_of(parent);
         note(fmt::format("topics on disk are in {}: {}", parent.string(), places.file_system));
     }
-    const bench::Effort& effort = options.quick ? quick_effort : full_effort;
+    const bench::Effort effort = options.quick ? quick_effort : full_effort;
     Json rows = Json::array();
     for (const Case* which : chosen) {
         note(fmt::format("{}, {} …", which->name, format_size(which->bytes)));
@@ -343,7 +362,9 @@ ExitCode run_bench(const Context& context, const Options& options) {
             scratch.emplace("bench", options.directory);
             places.directory = scratch->path();
         }
-        rows.push_back(measure_case(*which, places, effort));
+        auto longer = effort;
+        if (which->handler == waits_1_ms) longer.longest *= 2; // its slices are
+        rows.push_back(measure_case(*which, places, longer));
     }
     write_out(context.json ? to_line(rows) : report(rows, effort));
     warn_of_too_few(rows, effort);
@@ -354,6 +375,7 @@ constexpr auto groups = R"(Groups of cases:
   latency     half a round trip between two processes, by size of the payload
   throughput  events a second from one process to another, by size of the payload
   fanout      what a publisher does in a second with 64 subscribers, beside one
+  group       events a second that a group handles, beside a plain subscription
   spill       topics on disk: storing, catching up, recovering; on a bus of its own)";
 
 } // namespace
@@ -362,8 +384,8 @@ void add_bench(Verb root, Invocation& invocation) {
     auto options = std::make_shared<Options>();
     const Verb verb = root.add_verb("bench", "measure this bus beside bare probes");
     verb.add("GROUP", options->group,
-             "which cases: latency, throughput, fanout, spill, or all (all)")
-        .one_of({"latency", "throughput", "fanout", "spill", "all"});
+             "which cases: latency, throughput, fanout, group, spill, or all (all)")
+        .one_of({"latency", "throughput", "fanout", "group", "spill", "all"});
     verb.add_flag("--quick", options->quick, "under a minute: fewer cases, fewer slices");
     verb.add("--directory", options->directory, "where the disk is ($TMPDIR, or /var/tmp)")
         .type("DIR");

@@ -17,6 +17,9 @@ enum class Payload {
     untouched, // a loan that nobody looks into
 };
 
+/// What a receiver does with an event.
+enum class Handler : std::uint8_t { none, spins_1_us, waits_1_ms };
+
 struct Setup {
     std::string socket;
     std::string daemon;    // of cases on disk: the program, and
@@ -24,11 +27,13 @@ struct Setup {
     std::string topic;     // what its topics' names begin with, and no others
     std::size_t bytes = 64;
     Payload payload = Payload::copied;
-    bool exclusive = false;      // the publisher has the topic to itself
-    bool batches = false;        // 32 events a call, on both sides
-    bool spin = true;            // the receiver spins, else it is parked on a futex
-    Sync sync = Sync::none;      // of a topic on disk
-    std::uint64_t events = 0;    // in a slice
+    bool exclusive = false;    // the publisher has the topic to itself
+    bool batches = false;      // 32 events a call, on both sides
+    bool spin = true;          // the receiver spins, else it is parked on a futex
+    Sync sync = Sync::none;    // of a topic on disk
+    std::uint64_t events = 0;  // in a slice
+    std::uint32_t members = 0; // of a group
+    Handler handler = Handler::none;
     LonelyWord* words = nullptr; // probe_words of them, shared: the probes' own
     std::byte* memory = nullptr; // probe_bytes(), shared: likewise
 };
@@ -50,6 +55,10 @@ std::unique_ptr<Player> throughput(Pair& pair, const Setup& setup);
 
 /// Publishes a second with 64 subscribers, beside those with one.
 std::unique_ptr<Player> fanout(Pair& pair, const Setup& setup);
+
+/// Events a second that a group handles, beside a plain subscription with the same handler. One side is all there is;
+/// members are threads, each with a connection of its own.
+std::unique_ptr<Player> group(Pair& pair, const Setup& setup);
 
 // On disk. One side is all there is, beside a daemon of its own.
 

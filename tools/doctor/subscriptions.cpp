@@ -1,6 +1,7 @@
 // Durable subscriptions that nobody serves, or that events get lost for.
 #include "tools/doctor/topics.hpp"
 #include "tools/output.hpp"
+#include "tools/peers.hpp"
 #include "tools/units.hpp"
 
 #include <algorithm>
@@ -24,7 +25,7 @@ class Report {
     }
     /// What the topic has expired before anybody of that name had it.
     void add_expired(const SubscriptionInfo& one) {
-        if (!one.cursor || *one.cursor + 1 >= topic_.first || (one.holder && !one.paused)) return;
+        if (!one.cursor || *one.cursor + 1 >= topic_.first || (is_held(one) && !one.paused)) return;
         const auto count = topic_.first - *one.cursor - 1;
         const bool on_disk = topic_.options.retention == Retention::disk;
         add(Severity::warning,
@@ -37,13 +38,26 @@ class Report {
     }
     /// Files grow for it, and nobody takes anything out.
     void add_held(const SubscriptionInfo& one) {
-        if (!topic_.options.hold || one.holder || one.paused || lag(one) == 0) return;
+        if (!topic_.options.hold || is_held(one) || one.paused || lag(one) == 0) return;
         add(Severity::warning,
             fmt::format("nobody receives from {}, and {} kept on disk for it, up to {}", name(one),
                         counted(lag(one), "event") + (lag(one) == 1 ? " is" : " are"),
                         cap_of(topic_.options.keep_bytes)),
-            fmt::format("receive them: {} sub {} --name {}; or, if nobody needs it: {}", self_,
-                        quoted(topic_.name), quoted(one.name), command("rm", one)));
+            fmt::format("receive them: {} sub {} {} {}; or, if nobody needs it: {}", self_,
+                        quoted(topic_.name), one.group ? "--group" : "--name", quoted(one.name),
+                        command("rm", one)));
+    }
+    /// Stopped, or stuck with an event.
+    void add_stalled(const SubscriptionInfo& one) {
+        if (!one.group) return;
+        for (const auto& member : one.group->members)
+            if (member.stalled)
+                add(Severity::warning,
+                    fmt::format(
+                        "{}: its member {} has not received for {}, and others have its events",
+                        name(one), describe(member.peer),
+                        format_duration(one.group->options.ack_wait)),
+                    "see what it waits for, or whether it is stopped; or end it");
     }
     void add_in_memory(std::size_t count) {
         if (topic_.options.retention == Retention::disk || count == 0) return;
@@ -89,6 +103,7 @@ Findings findings_of_subscriptions(const TopicFacts& facts, const std::string& s
         report.add_paused(one);
         report.add_expired(one);
         report.add_held(one);
+        report.add_stalled(one);
     }
     report.add_in_memory(facts.subscriptions->size());
     return std::move(report).findings();

@@ -3,6 +3,7 @@
 
 #include "tools/doctor/finding.hpp"
 
+#include <shmbus/group.hpp>
 #include <shmbus/incident.hpp>
 #include <shmbus/types.hpp>
 

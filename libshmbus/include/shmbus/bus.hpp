@@ -53,8 +53,8 @@ class SHMBUS_API Bus {
     /// @throws Error: no_such_topic, permission, limit, busy (an exclusive publisher; somebody has the name),
     /// bad_argument (no name), unsupported (a named one of a topic in memory)
     [[nodiscard]] Publisher publisher(std::string_view topic, const PublisherOptions& options = {});
-    /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes), busy (somebody
-    /// holds the durable subscription)
+    /// @throws Error: no_such_topic, permission, limit, bad_argument (a key beyond 255 bytes; what a group cannot
+    /// have), busy (somebody holds the durable subscription), different_options (it is a group, or is none)
     [[nodiscard]] Subscription subscribe(std::string_view topic,
                                          const SubscribeOptions& options = {});
 
@@ -85,15 +85,19 @@ class SHMBUS_API Bus {
     /// One that begins where its first holder starts. @throws Error: subscription_exists, no_such_topic,
     /// bad_argument, permission, limit
     void create_subscription(std::string_view topic, std::string_view name);
-    /// Its next holder begins at `start`. @throws Error: busy while somebody holds it, no_such_subscription,
-    /// no_such_topic, permission, bad_argument (a sequence that is still to come)
+    /// A group, which begins where its first member starts. @throws as create_subscription(); bad_argument also
+    /// for options out of range
+    void create_group(std::string_view topic, std::string_view name,
+                      const GroupOptions& options = {});
+    /// Its next holder begins at `start`. @throws Error: busy while somebody holds it, or is a member,
+    /// no_such_subscription, no_such_topic, permission, bad_argument (a sequence that is still to come)
     void seek_subscription(std::string_view topic, std::string_view name, const Start& start);
     /// Whoever holds it receives nothing until it is resumed. @throws Error: no_such_subscription,
     /// no_such_topic, permission
     void pause_subscription(std::string_view topic, std::string_view name);
     void resume_subscription(std::string_view topic, std::string_view name);
-    /// @throws Error: busy while somebody holds it and not forced, no_such_subscription, no_such_topic,
-    /// permission
+    /// @throws Error: busy while somebody holds it, or is a member, and not forced, no_such_subscription,
+    /// no_such_topic, permission
     void remove_subscription(std::string_view topic, std::string_view name, bool force = false);
 
     [[nodiscard]] const std::string& socket() const noexcept;

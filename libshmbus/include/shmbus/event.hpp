@@ -12,6 +12,7 @@
 namespace shmbus {
 
 template <class T> class Typed;
+struct Identity;
 
 namespace layout {
 struct EventHeader;
@@ -66,6 +67,11 @@ class SHMBUS_API Event {
     [[nodiscard]] std::optional<Cause> cause() const noexcept;
     /// Whether it is older by now than the subscription wants to believe: SubscribeOptions::max_age.
     [[nodiscard]] bool stale() const noexcept;
+    /// Which of the group's key slots it belongs to, 0 to 1,023; of each slot events are handled one after the
+    /// other. 0 for who is no member of a group.
+    [[nodiscard]] std::uint32_t slot() const noexcept;
+    /// Which time it is handed out by the group, from 1 on; 1 for who is no member.
+    [[nodiscard]] std::uint32_t attempt() const noexcept;
     /// W3C parent-id; all zero means none.
     [[nodiscard]] std::array<std::uint8_t, 8> parent_id() const noexcept;
     [[nodiscard]] std::uint8_t trace_flags() const noexcept;
@@ -89,6 +95,7 @@ class SHMBUS_API Event {
   private:
     friend class client::LentEvent;
     friend class client::Receiver;
+    friend SHMBUS_API Identity identity_of(const Event& event);
     explicit Event(client::HeldEvent* held) noexcept;
     [[nodiscard]] const layout::EventHeader& head() const noexcept;
     [[nodiscard]] Bytes extension() const noexcept;

@@ -2,8 +2,9 @@
 //
 // A failure that a caller can see is that caller's: an outcome or an Error, and never logged besides.
 // What remains is little: the connection to the daemon went away or came back, what was open could not
-// be taken up again then, and what the control protocol's machinery complains about. It goes to one
-// handler; without one it goes nowhere. The library never writes to stdout or stderr by itself.
+// be taken up again then, a group could not set an event aside, and what the control protocol's machinery
+// complains about. It goes to one handler; without one it goes nowhere. The library never writes to stdout
+// or stderr by itself.
 #pragma once
 
 #include "shmbus/api.hpp"
@@ -29,8 +30,8 @@ using LogHandler = std::function<void(LogLevel, std::string_view)>;
 /// From now on the library's lines go to `handler`; an empty one drops them. Returns when no call of
 /// the handler before is under way.
 ///
-/// The handler is called from the library's own threads, one call at a time. It must not block for
-/// long, nor call set_log_handler(); what it throws is dropped.
+/// The handler is called from the library's own threads and from those that receive, one call at a time. It
+/// must not block for long, nor call set_log_handler(); what it throws is dropped.
 /// Thread safety: may be called from any thread.
 SHMBUS_API void set_log_handler(LogHandler handler);
 

@@ -292,14 +292,4 @@ struct TopicInfo {
     std::string directory;
 };
 
-/// A durable subscription of a topic.
-struct SubscriptionInfo {
-    std::string name;
-    std::optional<Sequence> cursor; ///< the last acknowledged sequence; nothing before it has begun
-    bool paused = false;            ///< its holder receives nothing
-    std::optional<PeerInfo> holder; ///< who receives from it just now
-    std::uint32_t creator_uid = 0;
-    std::chrono::sys_time<std::chrono::nanoseconds> created;
-};
-
 } // namespace shmbus

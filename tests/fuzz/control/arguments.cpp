@@ -35,6 +35,7 @@ std::string Arguments::name() {
     if (which < 200) return known[which % std::size(known)];
     if (which < 230) return std::string(100U + which, 'x'); // at most 128 are allowed
     if (which == 230) return std::string(70'000, 'x');      // more than a message may have
+    if (which == 231) return own_group;
     const auto bytes = input_.take_bytes(which % 16);
     return {bytes.begin(), bytes.end()};
 }
@@ -59,6 +60,11 @@ void Arguments::fill(DynamicStruct::Builder to, unsigned depth) {
         auto options = small_options();
         if (input_.pick(4) == 0) options.retention = Retention::disk;
         control::write_options(options, to.as<protocol::TopicOptions>());
+        alter(to);
+        return;
+    }
+    if (schema == capnp::Schema::from<protocol::GroupOptions>()) {
+        control::write_options(GroupOptions{}, to.as<protocol::GroupOptions>());
         alter(to);
         return;
     }
@@ -98,7 +104,12 @@ void Arguments::fill(DynamicStruct::Builder to, capnp::StructSchema::Field field
         to.set(field, capnp::Data::Reader(bytes.data(), bytes.size()));
         break;
     }
-    case Kind::STRUCT: fill(to.init(field).as<DynamicStruct>(), depth + 1); break;
+    case Kind::STRUCT:
+        // Without them it is no group.
+        if (type.asStruct() == capnp::Schema::from<protocol::GroupOptions>() && input_.pick(2) == 0)
+            break;
+        fill(to.init(field).as<DynamicStruct>(), depth + 1);
+        break;
     case Kind::LIST:
         fill(to.init(field, static_cast<unsigned>(input_.pick(8))).as<DynamicList>(), depth + 1);
         break;
@@ -114,8 +125,8 @@ void Arguments::fill(DynamicList::Builder to, unsigned depth) {
     for (unsigned i = 0; i < to.size(); ++i) {
         if (kind == Kind::STRUCT)
             fill(to[i].as<DynamicStruct>(), depth);
-        else if (kind == Kind::UINT64)
-            to.set(i, number());
+        else if (kind == Kind::UINT64 || kind == Kind::UINT32)
+            to.set(i, number() & mask_of(kind));
     }
 }
 

@@ -137,6 +137,19 @@ Lease Client::subscribe_to(const char* topic, const char* name) {
     return lease_of(ask(call.send()), false);
 }
 
+Lease Client::join(const char* topic, const char* group) {
+    auto call = calls_->openSubscriberRequest();
+    call.setTopic(topic);
+    call.setName(group);
+    control::write_options(GroupOptions{}, call.initGroup());
+    auto lease = lease_of(ask(call.send()), false);
+    auto begin = calls_->beginGroupRequest();
+    begin.setLease(lease.number);
+    begin.setAt(1);
+    expect(!ask(begin.send()).hasRefusal());
+    return lease;
+}
+
 void Client::release(const Lease& lease) {
     auto call = calls_->releaseRequest();
     call.setLease(lease.number);

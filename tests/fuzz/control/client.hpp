@@ -20,7 +20,7 @@ struct Lease {
     base::Mapping ring;
     base::Mapping readers;
     ring::Topic view;
-    base::Mapping page_memory; // of a durable subscription
+    base::Mapping page_memory; // of a durable subscription, or its group
 
     [[nodiscard]] layout::CursorPage& page() const {
         return *reinterpret_cast<layout::CursorPage*>(page_memory.bytes().data());
@@ -49,6 +49,8 @@ class Client {
     void remove(const char* topic);
     [[nodiscard]] Lease publish_to(const char* topic);
     [[nodiscard]] Lease subscribe_to(const char* topic, const char* name = "");
+    /// A group that begins with the first event, or goes on.
+    [[nodiscard]] Lease join(const char* topic, const char* group);
     void release(const Lease& lease);
 
   private:

@@ -22,6 +22,9 @@ inline constexpr const char* private_topic = "private";
 inline constexpr const char* disk_topic = "disk";
 inline constexpr const char* shared_topic = "shared";
 
+/// A group of the shared topic's.
+inline constexpr const char* own_group = "ours";
+
 /// What topics are made with: small and, but for the one on disk, in memory.
 [[nodiscard]] TopicOptions small_options();
 
@@ -54,7 +57,8 @@ class Daemon {
 
   private:
     supervisor::Supervisor supervisor_{io.unixEventPort, sessions, descriptors_};
-    Housekeeping house_{timer, topics, sessions};
+    activation::Activator activator_{topics, [](const auto&) { return activation::Outcome(); }};
+    Housekeeping house_{timer, topics, sessions, activator_};
     std::function<void(registry::SessionId, base::Fd)> watch_ = [this](registry::SessionId id,
                                                                        base::Fd pidfd) {
         alive_.insert(id);

@@ -3,6 +3,7 @@
 #include "base/memfd.hpp"
 #include "fuzz/control/daemon.hpp"
 #include "fuzz/topic.hpp"
+#include "group/table.hpp"
 #include "layout/cursor.hpp"
 
 #include <array>
@@ -25,9 +26,11 @@ std::span<std::byte> bytes_from(void* begin, std::uint64_t size) {
 void Forgeries::make_topic(std::span<const pid_t> processes) {
     if (topics_.size() == most_topics) return;
     layout::Uuid id{static_cast<std::uint8_t>(topics_.size() + 1)};
-    auto parameters = registry::Topic::parameters_of(small_options(), input_.pick(2) * 1'000 + 1);
+    const auto what = input_.pick(256);
+    const bool has_group = what / 2 % 2 != 0;
+    auto parameters = registry::Topic::parameters_of(small_options(), what % 2 * 1'000 + 1);
     topics_.push_back({arguments_.name(), id, registry::TopicMemory::make("forged", id, parameters),
-                       make_page()});
+                       has_group ? make_group(id) : make_page(), has_group});
     const auto view = topics_.back().memory.view();
     const auto entries = static_cast<std::uint32_t>(input_.pick(4));
     for (std::uint32_t e = 0; e < entries; ++e) {
@@ -57,6 +60,25 @@ base::Fd Forgeries::make_page() {
     return fd;
 }
 
+/// As if reader entries 0 to 3 were its members, who had come somewhere; nearly right.
+base::Fd Forgeries::make_group(const layout::Uuid& topic) {
+    auto fd = base::make_memfd("forged", layout::group_bytes, 0);
+    const base::Mapping mapping(fd, base::Access::read_write, layout::group_bytes);
+    group::format(mapping.bytes(), topic, {}, arguments_.number());
+    const group::Table table(mapping.bytes());
+    const auto phase = static_cast<layout::SlotPhase>(input_.pick(3));
+    for (std::uint32_t k = 0; k < key_slots; ++k) {
+        auto& slot = table.slot(k);
+        const auto seq = slot.word.load_relaxed();
+        slot.word.store_relaxed(layout::SlotWord(0, phase, seq).word());
+        slot.owner.store_relaxed(layout::OwnerWord::make(0, k % 4, false));
+    }
+    scribble(mapping.bytes(), 0, sizeof(layout::GroupHeader), input_);
+    scribble(mapping.bytes(), layout::group_members_at, 1024, input_);
+    scribble(mapping.bytes(), layout::group_slots_at, 1024, input_);
+    return fd;
+}
+
 bool Forgeries::hand_back(protocol::Mapped::Builder mapped) {
     if (topics_.empty()) return false;
     const auto& topic = topics_.back();
@@ -65,6 +87,7 @@ bool Forgeries::hand_back(protocol::Mapped::Builder mapped) {
     mapped.setPublishes(input_.pick(2) != 0);
     mapped.setEntry(static_cast<std::uint32_t>(input_.pick(4)));
     mapped.setMark(mapped.getPublishes() ? mapped.getEntry() + 1 : token);
+    if (topic.has_group) mapped.setName("a");
     arguments_.alter(mapped);
     return true;
 }

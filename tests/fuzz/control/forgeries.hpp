@@ -15,7 +15,7 @@ class Forgeries {
     void make_topic(std::span<const pid_t> processes);
     /// The one made last, as a client hands it back. @returns whether there is any
     bool hand_back(protocol::Mapped::Builder mapped);
-    /// Its ring, its readers object or a page of a subscription's; or something else. -1: none.
+    /// Its ring, its readers object, or a subscription's page or group; or something else. -1: none.
     [[nodiscard]] int descriptor(unsigned place, std::span<const base::Fd> given);
 
   private:
@@ -23,9 +23,11 @@ class Forgeries {
         std::string name;
         layout::Uuid id;
         registry::TopicMemory memory;
-        base::Fd page;
+        base::Fd page; // or its group's memory
+        bool has_group;
     };
     [[nodiscard]] base::Fd make_page();
+    [[nodiscard]] base::Fd make_group(const layout::Uuid& topic);
     int odd_one(std::size_t which);
     Input& input_;
     Arguments& arguments_;

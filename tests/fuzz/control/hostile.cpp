@@ -232,9 +232,26 @@ void Hostile::scribble_somewhere() {
     try {
         const auto size = base::sealed_size(fd, "memory");
         const base::Mapping mapping(fd, base::Access::read_write, size);
+        if (size == layout::group_bytes && input_.pick(4) != 0) move_all_slots(mapping.bytes());
         scribble(mapping.bytes(), 0, std::min<std::size_t>(size, 8'192), input_);
     } catch (const Error&) {
         return; // a file, or opened read-only
+    }
+}
+
+/// To where it says, in one go: what one of them says counts for little.
+void Hostile::move_all_slots(std::span<std::byte> group) {
+    const group::Table table(group);
+    const auto what = input_.take<std::uint8_t>();
+    const auto word = arguments_.number();
+    for (std::uint32_t k = 0; k < key_slots; ++k) {
+        auto& slot = table.slot(k);
+        const auto epoch = layout::SlotWord(slot.word.load_relaxed()).epoch() + (what >> 6U);
+        const layout::SlotWord moved(epoch, static_cast<layout::SlotPhase>(what % 4U), word);
+        slot.word.store_relaxed(moved.word());
+        if ((what & 4U) != 0) slot.due.store_relaxed(word);
+        if ((what & 8U) != 0) slot.tries.store_relaxed(word);
+        if ((what & 16U) != 0) slot.owner.store_relaxed(word);
     }
 }
 

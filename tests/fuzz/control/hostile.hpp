@@ -37,6 +37,7 @@ class Hostile {
 
     void forge_topic();
     void scribble_somewhere();
+    void move_all_slots(std::span<std::byte> group);
     void pass_time();
 
     Daemon& daemon_;

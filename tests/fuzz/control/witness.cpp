@@ -1,5 +1,6 @@
 #include "fuzz/control/witness.hpp"
 
+#include "base/clock.hpp"
 #include "base/memfd.hpp"
 #include "daemon/raw_client.hpp"
 #include "support/descriptors.hpp"
@@ -31,6 +32,11 @@ Witness::Witness(Daemon& daemon) : daemon_(daemon), client_(daemon) {
     shared_publisher_ = client_.publish_to(shared_topic);
     shared_subscriber_ = client_.subscribe_to(shared_topic, own_subscription);
     disk_subscriber_ = client_.subscribe_to(disk_topic);
+    group_ = client_.join(shared_topic, own_group);
+    const auto memory = group_->page_memory.bytes();
+    member_ =
+        std::make_unique<group::Member>(group::Table(memory), group_->entry,
+                                        group::check(memory, group_->view.ring.header().topic), 1);
     publish_on_disk();
     check();
     check_new_topic();
@@ -47,8 +53,8 @@ void Witness::publish_on_disk() {
 
 std::vector<std::uint64_t> Witness::secrets() const {
     std::vector<std::uint64_t> secrets{client_.ticket()};
-    for (const auto& lease :
-         {&publisher_, &subscriber_, &shared_publisher_, &shared_subscriber_, &disk_subscriber_})
+    for (const auto& lease : {&publisher_, &subscriber_, &shared_publisher_, &shared_subscriber_,
+                              &disk_subscriber_, &group_})
         secrets.push_back((*lease)->number);
     return secrets;
 }
@@ -65,6 +71,7 @@ void Witness::check() {
     check_private(last);
     check_subscription(private_topic, *subscriber_, last);
     check_subscription(shared_topic, *shared_subscriber_, shared_publisher_->publish());
+    check_group();
 }
 
 /// One event, from its publisher to its subscriber.
@@ -110,6 +117,39 @@ void Witness::check_subscription(const char* topic, const Lease& holder, Sequenc
            static_cast<std::uint32_t>(layout::HoldState::live));
 }
 
+/// The only member of its group has all slots, takes all that there is, and the group comes to where it says.
+void Witness::check_group() {
+    auto& member = *member_;
+    (void)member.look_around();
+    member.beat();
+    const Sequence head = group_->view.ring.header().tail.load_acquire() - 1;
+    while (member.front() <= head) {
+        const Sequence s = member.front();
+        const auto slot = layout::key_slot_of(Order::per_key, false, 0, s);
+        expect(member.front_wants(slot, s));
+        const auto taken = member.take(slot, s, base::monotonic_ns(), false);
+        expect(taken && taken->attempt == 1 && member.acknowledge(slot));
+        member.pass(s + 1);
+    }
+    member.settle();
+    expect(!member.is_over() && member.state() == layout::HoldState::live);
+    expect(member.table().done_up_to(head) == head);
+    auto list = client_.calls().listSubscriptionsRequest();
+    list.setTopic(shared_topic);
+    list.setLimit(most_subscriptions);
+    const auto listed = client_.ask(list.send());
+    bool found = false;
+    for (const auto one : listed.getSubscriptions()) {
+        if (one.getName() != own_group) continue;
+        found = true;
+        expect(one.getCursor() == head && !one.getPaused());
+        const auto members = one.getGroup().getMembers();
+        expect(members.size() == 1 && members[0].getSlots() == key_slots);
+        expect(members[0].getPeer().getPid() == static_cast<std::uint32_t>(client_.pid()));
+    }
+    expect(found);
+}
+
 void Witness::check_new_topic() {
     client_.create(new_topic, small_options());
     {
@@ -152,7 +192,7 @@ void Witness::check_topic(const std::string& name, const registry::Topic& topic)
     const bool has_publisher = name == private_topic || name == shared_topic;
     const bool is_own = has_publisher || name == disk_topic;
     expect(topic.publisher_count() == (has_publisher ? 1 : 0));
-    expect(topic.subscriber_count() == (is_own ? 1 : 0));
+    expect(topic.subscriber_count() == (name == shared_topic ? 2 : is_own ? 1 : 0));
     if (is_own) expect(topic.state() == layout::RingState::open);
     if (name == disk_topic) expect(topic.disk()->kept().trouble.empty());
 }
@@ -167,7 +207,8 @@ void Witness::remove_what_others_made() {
             continue;
         }
         for (const auto& subscription : topic->subscriptions().list())
-            if (name != shared_topic || subscription.name != own_subscription)
+            if (name != shared_topic ||
+                (subscription.name != own_subscription && subscription.name != own_group))
                 topic->subscriptions().remove(subscription.name, false, {});
     }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fuzz/control/client.hpp"
+#include "group/member.hpp"
 
 namespace shmbus::test {
 
@@ -32,6 +33,7 @@ class Witness {
     static Sequence exchange(const Lease& publisher, ring::Reader& reader);
     void check_private(Sequence head);
     void check_subscription(const char* topic, const Lease& holder, Sequence acknowledged);
+    void check_group();
     static void check_topic(const std::string& name, const registry::Topic& topic);
     void remove_what_others_made();
 
@@ -43,6 +45,8 @@ class Witness {
     std::optional<Lease> shared_publisher_;
     std::optional<Lease> shared_subscriber_;
     std::optional<Lease> disk_subscriber_;
+    std::optional<Lease> group_;
+    std::unique_ptr<group::Member> member_;
     std::size_t files_ = 0; // that it has
 };
 
